@@ -1,0 +1,1 @@
+//! The scenario harness: drives pod churn and faults through the real plugin against the emulators, in virtual time.
