@@ -97,7 +97,10 @@ impl Site {
         assert_eq!(row["ip_addr"], address, "{row}");
         let entities = rows(&self.switch, "Nuage_VM_Table").await;
         assert!(entities.iter().any(|row| row["vm_uuid"] == sandbox && row["ports"] == port), "{entities:?}");
-        let listed = run("ovs-vsctl", &["--no-wait", &format!("--db=unix:{}", self.switch.display()), "list-ports", "alubr0"]);
+        let listed = run(
+            "ovs-vsctl",
+            &["--no-wait", &format!("--db=unix:{}", self.switch.display()), "list-ports", "alubr0"],
+        );
         assert!(listed.lines().any(|line| line == port), "{listed}");
     }
 
@@ -110,7 +113,8 @@ impl Site {
         let link = Command::new("ip").args(["link", "show", "dev", port]).output().unwrap();
         assert!(!link.status.success(), "{}", show(&link));
         let journal = self.node().join("state");
-        let open: Vec<_> = walk(&journal).into_iter().filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+        let open: Vec<_> =
+            walk(&journal).into_iter().filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
         assert!(open.is_empty(), "{open:?}");
     }
 }
