@@ -4,3 +4,5 @@
 pub mod clock;
 pub mod entropy;
 pub mod http;
+pub mod ovsdb;
+pub mod vrs;
