@@ -1,12 +1,20 @@
 //! CNI itself: environment and standard input become a [`Request`], results and errors become the one JSON text
 //! of the caller's version of the specification. Knows nothing of Nuage and touches nothing.
 
+mod environment;
+mod network;
+mod result;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use crate::error::Error;
 use crate::host::Route;
+pub use result::{result, versions};
 
 /// The versions of the specification that the plugin speaks.
 pub const VERSIONS: &[&str] = &["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
@@ -48,7 +56,7 @@ pub struct Request {
 /// The network configuration of one plugin, as the runtime hands it over.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkConfig {
-    /// The version to answer in; one of [`VERSIONS`].
+    /// The version to answer in; one of [`VERSIONS`], or empty where the configuration has none.
     pub version: String,
     /// The network's name.
     pub name: String,
@@ -95,7 +103,7 @@ pub struct NuagePlacement {
 }
 
 /// What ADD answers, before it takes the shape of a version.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// The link on the host.
     pub host_name: String,
@@ -112,6 +120,19 @@ pub struct Attachment {
     /// Addresses with their gateways.
     pub ips: Vec<(IpNet, Option<std::net::IpAddr>)>,
     /// Routes.
-    #[serde(skip)]
     pub routes: Vec<Route>,
+}
+
+/// Reads and validates one call. Everything that is wrong with the environment is told at once.
+///
+/// # Errors
+/// Codes 1, 2, 4, 6 and 7 of the specification.
+pub fn parse(environment: &BTreeMap<String, String>, stdin: &[u8]) -> Result<Request, Error> {
+    let command = environment::command(environment)?;
+    let network = if command == Command::Version && stdin.iter().all(u8::is_ascii_whitespace) {
+        NetworkConfig::default()
+    } else {
+        network::parse(command, stdin)?
+    };
+    environment::request(command, environment, network)
 }
