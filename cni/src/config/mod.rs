@@ -1,8 +1,23 @@
 //! The node's configuration: nuage-cni.yaml, vsp-*.yaml and the kubeconfig become typed, validated values; every
 //! default stands here. Reads through [`crate::host::Files`] only.
 
-use std::path::PathBuf;
+mod kubeconfig;
+mod node;
+mod vsp;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::host::Files;
+pub use kubeconfig::{Kubeconfig, load as load_kubeconfig};
+pub use node::load as load_node;
+pub use vsp::{Choice, VspConfig, load as load_vsp};
+
+/// No configuration file is longer, in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// nuage-cni.yaml.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,3 +66,30 @@ pub enum LogLevel {
     /// And how.
     Debug,
 }
+
+/// An invalid value of a file.
+fn invalid(path: &Path, details: impl Into<String>) -> Error {
+    Error::Config { what: path.display().to_string(), details: details.into(), hint: None }
+}
+
+/// Reads a file, if it is there.
+fn read(files: &dyn Files, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    files.read(path, MAX_FILE_BYTES).map_err(|error| Error::Io {
+        operation: format!("reading {}", path.display()),
+        details: error.to_string(),
+    })
+}
+
+/// Reads a YAML file, if it is there. Unknown keys are no error: files of older versions carry many.
+fn read_yaml<T: DeserializeOwned>(files: &dyn Files, path: &Path) -> Result<Option<T>, Error> {
+    let Some(bytes) = read(files, path)? else { return Ok(None) };
+    let text = String::from_utf8(bytes).map_err(|_| invalid(path, "is not UTF-8"))?;
+    // A file of comments only is an empty file, not a null.
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(None);
+    }
+    serde_saphyr::from_str(&text).map(Some).map_err(|error| invalid(path, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

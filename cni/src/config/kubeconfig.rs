@@ -1,0 +1,150 @@
+//! The kubeconfig, as far as the plugin needs it: one server, whom to trust as it, and a token or a certificate. Never
+//! skips verification.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use super::{invalid, read, read_yaml};
+use crate::error::Error;
+use crate::host::{Files, TlsIdentity};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct File {
+    current_context: String,
+    contexts: Vec<Named>,
+    clusters: Vec<Named>,
+    users: Vec<Named>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    name: String,
+    context: Context,
+    cluster: Cluster,
+    user: User,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Context {
+    cluster: String,
+    user: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Cluster {
+    server: String,
+    certificate_authority: Option<String>,
+    certificate_authority_data: Option<String>,
+    insecure_skip_tls_verify: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct User {
+    token: Option<String>,
+    #[serde(rename = "tokenFile")]
+    token_file: Option<String>,
+    #[serde(rename = "client-certificate")]
+    client_certificate: Option<String>,
+    #[serde(rename = "client-certificate-data")]
+    client_certificate_data: Option<String>,
+    #[serde(rename = "client-key")]
+    client_key: Option<String>,
+    #[serde(rename = "client-key-data")]
+    client_key_data: Option<String>,
+}
+
+/// How to reach the API server.
+#[derive(Clone)]
+pub struct Kubeconfig {
+    /// Its URL without a trailing slash.
+    pub server: String,
+    /// The bearer token, if one is used.
+    pub token: Option<String>,
+    /// Whom to trust and who we are.
+    pub identity: TlsIdentity,
+}
+
+impl std::fmt::Debug for Kubeconfig {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Kubeconfig").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// Reads a kubeconfig.
+///
+/// # Errors
+/// Code 7 where it is missing, incomplete or asks for no verification.
+pub fn load(files: &dyn Files, path: &Path) -> Result<Kubeconfig, Error> {
+    let missing = || Error::Config {
+        what: path.display().to_string(),
+        details: "does not exist".to_owned(),
+        hint: Some("kubeConfig in the vsp file names the kubeconfig that the plugin uses".to_owned()),
+    };
+    let file: File = read_yaml(files, path)?.ok_or_else(missing)?;
+    let find = |list: &'static str, entries: Vec<Named>, name: &str| {
+        let found = entries.into_iter().find(|entry| entry.name == name);
+        found.ok_or_else(|| invalid(path, format!("{list} has no entry named \"{name}\"")))
+    };
+    let context = find("contexts", file.contexts, &file.current_context)?.context;
+    let cluster = find("clusters", file.clusters, &context.cluster)?.cluster;
+    let user = find("users", file.users, &context.user)?.user;
+    if cluster.insecure_skip_tls_verify {
+        return Err(Error::Config {
+            what: path.display().to_string(),
+            details: "insecure-skip-tls-verify is not supported: the API server is always verified"
+                .to_owned(),
+            hint: Some("give certificate-authority or certificate-authority-data instead".to_owned()),
+        });
+    }
+    if !cluster.server.starts_with("https://") {
+        return Err(invalid(path, format!("server: {} does not begin with https://", cluster.server)));
+    }
+    let text = |data: Option<String>, file: Option<String>, what: &str| pem(files, path, what, data, file);
+    let authority =
+        text(cluster.certificate_authority_data, cluster.certificate_authority, "certificate-authority")?;
+    let authorities = authority.ok_or_else(|| invalid(path, "the cluster has no certificate-authority"))?;
+    let certificate = text(user.client_certificate_data, user.client_certificate, "client-certificate")?;
+    let key = text(user.client_key_data, user.client_key, "client-key")?;
+    let token = match (user.token_file, user.token) {
+        (Some(file), _) => {
+            let at = beside(path, &file);
+            let bytes = read(files, &at)?.ok_or_else(|| invalid(&at, "does not exist (tokenFile)"))?;
+            Some(String::from_utf8(bytes).map_err(|_| invalid(&at, "is not UTF-8"))?.trim().to_owned())
+        }
+        (None, token) => token,
+    };
+    Ok(Kubeconfig {
+        server: cluster.server.trim_end_matches('/').to_owned(),
+        token,
+        identity: TlsIdentity { authorities, client: certificate.zip(key), pinned_sha256: None },
+    })
+}
+
+/// A path of a kubeconfig is relative to the kubeconfig.
+fn beside(kubeconfig: &Path, path: &str) -> std::path::PathBuf {
+    kubeconfig.parent().unwrap_or(Path::new("/")).join(path)
+}
+
+fn pem(
+    files: &dyn Files,
+    kubeconfig: &Path,
+    what: &str,
+    data: Option<String>,
+    file: Option<String>,
+) -> Result<Option<Vec<u8>>, Error> {
+    if let Some(data) = data {
+        let decoded = STANDARD.decode(data.trim());
+        return decoded.map(Some).map_err(|_| invalid(kubeconfig, format!("{what}-data is not base64")));
+    }
+    let Some(file) = file else { return Ok(None) };
+    let at = beside(kubeconfig, &file);
+    read(files, &at)?.map(Some).ok_or_else(|| invalid(&at, format!("does not exist ({what})")))
+}

@@ -1,0 +1,171 @@
+//! vsp-k8s.yaml and vsp-openshift.yaml: where the overlay's services are and what a pod may choose for itself.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{invalid, read, read_yaml};
+use crate::error::Error;
+use crate::host::{Files, TlsIdentity};
+use crate::orchestrator::Orchestrator;
+
+/// On a host of this kind /usr is read-only and the files are below /var.
+const OSTREE_MARK: &str = "/run/ostree-booted";
+
+/// What a pod's labels and annotations may choose (`podMaySet`).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// `nuage.io/subnet`
+    Subnet,
+    /// `nuage.io/zone`
+    Zone,
+    /// `nuage.io/user`
+    User,
+    /// `nuage.io/policy-group`
+    PolicyGroup,
+    /// `nuage.io/static-ip`: a pod can take another's address with it, so nobody gets it unasked.
+    StaticIp,
+    /// `nuage.io/mac`: likewise.
+    Mac,
+    /// `nuage.io/redirection-target`: likewise.
+    RedirectionTarget,
+}
+
+/// The file's keys.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct File {
+    enterprise_name: Option<String>,
+    domain_name: Option<String>,
+    vsd_user: Option<String>,
+    nuage_mon_rest_server: Option<String>,
+    nuage_mon_client_cert: Option<String>,
+    nuage_mon_client_key: Option<String>,
+    #[serde(rename = "nuageMonServerCA")]
+    nuage_mon_server_ca: Option<String>,
+    #[serde(rename = "nuageMonCA")]
+    nuage_mon_ca: Option<String>,
+    nuage_mon_server_fingerprint: Option<String>,
+    kube_config: Option<String>,
+    default_subnet: Option<String>,
+    pod_may_set: Option<BTreeSet<Choice>>,
+}
+
+/// A vsp-*.yaml, with its defaults.
+#[derive(Clone, Debug)]
+pub struct VspConfig {
+    /// `enterpriseName`
+    pub enterprise: String,
+    /// `domainName`
+    pub domain: String,
+    /// `vsdUser`
+    pub user: String,
+    /// `nuageMonRestServer` without a trailing slash; `None`: a site without a monitor.
+    pub monitor: Option<String>,
+    /// `defaultSubnet`, for sites without a monitor.
+    pub default_subnet: Option<String>,
+    /// `podMaySet`
+    pub pod_may_set: BTreeSet<Choice>,
+    /// `kubeConfig`
+    pub kubeconfig: PathBuf,
+    /// Certificates and keys: PEM text or paths of it.
+    client_certificate: Option<String>,
+    client_key: Option<String>,
+    server_authority: Option<String>,
+    fingerprint: Option<String>,
+    directory: PathBuf,
+}
+
+/// Reads the file of `orchestrator`, from `directory` if one is given.
+///
+/// # Errors
+/// Code 7 for a value that is wrong, code 5 for a file that cannot be read.
+pub fn load(
+    files: &dyn Files,
+    orchestrator: Orchestrator,
+    directory: Option<&Path>,
+) -> Result<VspConfig, Error> {
+    let name = match orchestrator {
+        Orchestrator::OpenShift => "vsp-openshift",
+        Orchestrator::Kubernetes | Orchestrator::Mesos => "vsp-k8s",
+    };
+    let directory = match directory {
+        Some(directory) => directory.to_owned(),
+        None if read(files, Path::new(OSTREE_MARK))?.is_some() => Path::new("/var/usr/share").join(name),
+        None => Path::new("/usr/share").join(name),
+    };
+    let path = directory.join(format!("{name}.yaml"));
+    let file: File = read_yaml(files, &path)?.unwrap_or_default();
+    let monitor = file.nuage_mon_rest_server.filter(|url| !url.trim().is_empty());
+    if let Some(url) = monitor.as_ref().filter(|url| !url.starts_with("https://")) {
+        return Err(invalid(&path, format!("nuageMonRestServer: {url} does not begin with https://")));
+    }
+    // OpenShift sites keep these four beside the file and do not name them.
+    let beside = |given: Option<String>, name: &str| {
+        given.or_else(|| (orchestrator == Orchestrator::OpenShift).then(|| name.to_owned()))
+    };
+    let default_choices = [Choice::Subnet, Choice::Zone, Choice::User, Choice::PolicyGroup];
+    Ok(VspConfig {
+        enterprise: file.enterprise_name.unwrap_or_else(|| "K8S-Enterprise".to_owned()),
+        domain: file.domain_name.unwrap_or_else(|| "K8S-Domain".to_owned()),
+        user: file.vsd_user.unwrap_or_default(),
+        monitor: monitor.map(|url| url.trim().trim_end_matches('/').to_owned()),
+        default_subnet: file.default_subnet,
+        pod_may_set: file.pod_may_set.unwrap_or_else(|| default_choices.into()),
+        kubeconfig: directory.join(file.kube_config.unwrap_or_else(|| "nuage.kubeconfig".to_owned())),
+        client_certificate: beside(file.nuage_mon_client_cert, "nuageMonClient.crt"),
+        client_key: beside(file.nuage_mon_client_key, "nuageMonClient.key"),
+        server_authority: beside(file.nuage_mon_server_ca.or(file.nuage_mon_ca), "nuageMonCA.crt"),
+        fingerprint: file.nuage_mon_server_fingerprint,
+        directory,
+    })
+}
+
+impl VspConfig {
+    /// Whom to trust as the monitor and who we are to it. Read when it is needed, so that a renewed certificate counts.
+    ///
+    /// # Errors
+    /// Code 7 where a certificate or key is missing or cannot be read.
+    pub fn monitor_identity(&self, files: &dyn Files) -> Result<TlsIdentity, Error> {
+        let pem = |key: &str, given: &Option<String>| {
+            let given = given.as_ref().ok_or_else(|| self.missing(key))?;
+            if given.contains("-----BEGIN") {
+                return Ok(given.clone().into_bytes());
+            }
+            let path = self.directory.join(given);
+            read(files, &path)?.ok_or_else(|| invalid(&path, format!("does not exist ({key})")))
+        };
+        let client = (
+            pem("nuageMonClientCert", &self.client_certificate)?,
+            pem("nuageMonClientKey", &self.client_key)?,
+        );
+        let pinned_sha256 =
+            self.fingerprint.as_deref().map(|text| self.parse_fingerprint(text)).transpose()?;
+        let authorities = match (&self.server_authority, pinned_sha256) {
+            (None, Some(_)) => Vec::new(),
+            (authority, _) => pem("nuageMonServerCA", authority)?,
+        };
+        Ok(TlsIdentity { authorities, client: Some(client), pinned_sha256 })
+    }
+
+    fn missing(&self, key: &str) -> Error {
+        Error::Config {
+            what: format!("{key} in {}", self.directory.display()),
+            details: "the monitor takes no call without it".to_owned(),
+            hint: Some(
+                "give PEM text or a path, or remove nuageMonRestServer for a site without a monitor"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn parse_fingerprint(&self, text: &str) -> Result<[u8; 32], Error> {
+        let digits: String = text.chars().filter(|character| *character != ':').collect();
+        let byte = |index: usize| u8::from_str_radix(digits.get(index..index + 2)?, 16).ok();
+        let bytes: Option<Vec<u8>> = (0..64).step_by(2).map(byte).collect();
+        let exact = bytes.filter(|_| digits.len() == 64).and_then(|bytes| bytes.try_into().ok());
+        exact.ok_or_else(|| invalid(&self.directory, "nuageMonServerFingerprint is not a SHA-256 in hex"))
+    }
+}
