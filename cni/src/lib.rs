@@ -1,8 +1,15 @@
 //! The Nuage CNI plugin as a library: the shipped binaries and the simulation run the code in here.
 
+pub mod attach;
 pub mod call;
 pub mod config;
 pub mod error;
 pub mod host;
+mod invoke;
+pub mod journal;
 pub mod orchestrator;
 pub mod protocol;
+pub mod vrs;
+
+pub use error::Error;
+pub use invoke::{Invocation, Outcome, invoke};

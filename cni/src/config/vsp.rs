@@ -169,3 +169,24 @@ impl VspConfig {
         exact.ok_or_else(|| invalid(&self.directory, "nuageMonServerFingerprint is not a SHA-256 in hex"))
     }
 }
+
+#[cfg(test)]
+impl VspConfig {
+    /// A site without a monitor whose pods may choose this.
+    pub(crate) fn for_tests(directory: &Path, choices: &[Choice]) -> Self {
+        Self {
+            enterprise: "E".to_owned(),
+            domain: "D".to_owned(),
+            user: "u".to_owned(),
+            monitor: None,
+            default_subnet: None,
+            pod_may_set: choices.iter().copied().collect(),
+            kubeconfig: directory.join("nuage.kubeconfig"),
+            client_certificate: None,
+            client_key: None,
+            server_authority: None,
+            fingerprint: None,
+            directory: directory.to_owned(),
+        }
+    }
+}

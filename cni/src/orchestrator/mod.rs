@@ -1,7 +1,20 @@
 //! Who asks and for whom: Kubernetes, OpenShift or Mesos turn a request into an [`Identity`] (whose port is it)
 //! and a [`Placement`] (where in the overlay does it go). Never touches the VRS or a link.
 
+mod http_call;
+mod identity;
+mod kubernetes;
+mod labels;
+mod monitor;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
+
+use crate::call::Call;
+use crate::config::load_vsp;
+use crate::error::Error;
+pub use identity::identity;
 
 /// What runs the containers of this node; each has an executable of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,4 +76,51 @@ pub struct Placement {
     pub redirection_target: Option<String>,
     /// A fixed MAC address, where one is asked for.
     pub mac: Option<String>,
+}
+
+/// Where the container of a call goes: asks the API server and the monitor where the orchestrator has them.
+///
+/// # Errors
+/// What the peers or the labels make impossible, with a hint where a person can act.
+pub async fn placement(call: &Call<'_>) -> Result<Placement, Error> {
+    if call.orchestrator == Orchestrator::Mesos {
+        return labels::from_mesos(&call.request.network);
+    }
+    let pod = call.identity.and_then(|identity| identity.pod.as_ref());
+    let mut placement = match (pod, &call.request.network.nuage) {
+        (Some(pod), _) => kubernetes::placement(call, pod).await?,
+        (None, Some(nuage)) => {
+            let vsp = load_vsp(&*call.host.files, call.orchestrator, call.config_dir)?;
+            labels::from_network(nuage, &vsp)?
+        }
+        (None, None) => {
+            return Err(Error::Environment(vec![
+                "CNI_ARGS has no K8S_POD_NAMESPACE and K8S_POD_NAME, and the network configuration has no \"nuage\""
+                    .to_owned(),
+            ]));
+        }
+    };
+    // What the runtime asks for through a capability is the operator's will, not the pod's.
+    if let Some(address) = call.request.network.ips.first() {
+        placement.static_ip = Some(address.addr());
+    }
+    if let Some(mac) = &call.request.network.mac {
+        placement.mac = Some(mac.clone());
+    }
+    Ok(placement)
+}
+
+/// Tells the monitor that a pod of this namespace is gone. Sites without a monitor need nothing.
+///
+/// # Errors
+/// What kept the message from being delivered.
+pub async fn notify_deleted(call: &Call<'_>, pod: &Pod) -> Result<(), Error> {
+    if call.orchestrator == Orchestrator::Mesos {
+        return Ok(());
+    }
+    let vsp = load_vsp(&*call.host.files, call.orchestrator, call.config_dir)?;
+    match vsp.monitor {
+        Some(_) => monitor::deleted(call, &vsp, pod).await,
+        None => Ok(()),
+    }
 }

@@ -1,0 +1,151 @@
+//! Kubernetes and OpenShift: the pod's object says what it chose, the monitor says which subnet it gets.
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use serde_json::Value;
+
+use super::http_call::{excerpt, send};
+use super::labels::{self, Choices};
+use super::{Placement, Pod, monitor};
+use crate::call::Call;
+use crate::config::{VspConfig, load_kubeconfig, load_vsp};
+use crate::error::Error;
+
+/// No pod object is longer: etcd takes 1.5 MB, and the API server's answer can be larger.
+const MAX_POD_BYTES: usize = 4 << 20;
+const PEER: &str = "the Kubernetes API server";
+
+/// Where a pod goes.
+pub(super) async fn placement(call: &Call<'_>, pod: &Pod) -> Result<Placement, Error> {
+    let vsp = load_vsp(&*call.host.files, call.orchestrator, call.config_dir)?;
+    let object = get_pod(call, &vsp, pod).await?;
+    check_uid(pod, &object["metadata"])?;
+    let choices = labels::of_pod(&object["metadata"], &vsp)?;
+    let zone = choices.zone.clone().unwrap_or_else(|| pod.namespace.clone());
+    let (network, groups) = match &vsp.monitor {
+        Some(_) => {
+            let assignment = monitor::assign(call, &vsp, pod, wish(pod, &choices)?).await?;
+            (assignment.subnet, assignment.policy_groups)
+        }
+        None => (without_monitor(call, &vsp, pod, &choices).await?, Vec::new()),
+    };
+    let user = choices.user.unwrap_or(vsp.user);
+    if user.is_empty() {
+        return Err(Error::Config {
+            what: "vsdUser".to_owned(),
+            details: "is empty, and the pod has no label nuage.io/user".to_owned(),
+            hint: Some("name the VSD user in whose name the pods are".to_owned()),
+        });
+    }
+    Ok(Placement {
+        enterprise: vsp.enterprise,
+        domain: vsp.domain,
+        zone,
+        network,
+        user,
+        policy_groups: choices.policy_group.map_or(groups, |group| vec![group]),
+        static_ip: choices.static_ip,
+        redirection_target: choices.redirection_target,
+        mac: choices.mac,
+    })
+}
+
+/// A zone and subnet of the pod's own choice. A subnet without another zone is the monitor's to choose, as it always was.
+fn wish<'a>(pod: &Pod, choices: &'a Choices) -> Result<Option<(&'a str, &'a str)>, Error> {
+    match (choices.zone.as_deref().filter(|zone| *zone != pod.namespace), choices.subnet.as_deref()) {
+        (None, _) => Ok(None),
+        (Some(zone), Some(subnet)) => Ok(Some((zone, subnet))),
+        (Some(_), None) => Err(Error::Config {
+            what: "label nuage.io/subnet".to_owned(),
+            details: "is missing beside nuage.io/zone".to_owned(),
+            hint: Some("a pod that chooses its zone chooses its subnet too".to_owned()),
+        }),
+    }
+}
+
+/// The subnet of a pod on a site without a monitor.
+async fn without_monitor(
+    call: &Call<'_>,
+    vsp: &VspConfig,
+    pod: &Pod,
+    choices: &Choices,
+) -> Result<String, Error> {
+    if let Some(zone) = choices.zone.as_deref().filter(|zone| *zone != pod.namespace) {
+        // A zone that is named after another namespace is that namespace's.
+        let path = format!("/api/v1/namespaces/{zone}");
+        if super::identity::is_dns_label(zone) && get(call, vsp, &path).await?.is_some() {
+            return Err(Error::Refused {
+                peer: "the plugin".to_owned(),
+                details: format!("zone {zone} belongs to the namespace of that name"),
+                hint: Some("choose a zone that no namespace is named after".to_owned()),
+            });
+        }
+    }
+    let chosen = choices.subnet.clone().or_else(|| vsp.default_subnet.clone());
+    Ok(chosen.unwrap_or_else(|| format!("{}-0", pod.namespace)))
+}
+
+async fn get_pod(call: &Call<'_>, vsp: &VspConfig, pod: &Pod) -> Result<Value, Error> {
+    let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace, pod.name);
+    get(call, vsp, &path).await?.ok_or_else(|| Error::Refused {
+        peer: PEER.to_owned(),
+        details: format!("pod {}/{} does not exist", pod.namespace, pod.name),
+        hint: None,
+    })
+}
+
+/// Reads an object; `None` where there is none.
+async fn get(call: &Call<'_>, vsp: &VspConfig, path: &str) -> Result<Option<Value>, Error> {
+    let config = load_kubeconfig(&*call.host.files, &vsp.kubeconfig)?;
+    let service = call.host.http.client(&config.identity).map_err(|error| Error::Config {
+        what: vsp.kubeconfig.display().to_string(),
+        details: error.to_string(),
+        hint: None,
+    })?;
+    let mut request =
+        Request::builder().uri(format!("{}{path}", config.server)).header("accept", "application/json");
+    if let Some(token) = &config.token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let request = request.body(Bytes::new()).map_err(|error| Error::Config {
+        what: vsp.kubeconfig.display().to_string(),
+        details: error.to_string(),
+        hint: None,
+    })?;
+    let answer = send(service, PEER, request, MAX_POD_BYTES, call.deadline).await?;
+    let refused = |hint: &str| Error::Refused {
+        peer: PEER.to_owned(),
+        details: format!("{}: {}", answer.status, excerpt(&answer.body)),
+        hint: Some(hint.to_owned()),
+    };
+    match answer.status {
+        StatusCode::OK => serde_json::from_slice(&answer.body).map(Some).map_err(|error| Error::Decode {
+            what: format!("the answer of {PEER}"),
+            details: error.to_string(),
+        }),
+        StatusCode::NOT_FOUND => Ok(None),
+        StatusCode::UNAUTHORIZED => Err(refused("is the kubeconfig's token or certificate still valid?")),
+        StatusCode::FORBIDDEN => Err(refused("the plugin's user needs the verb get on pods")),
+        status => Err(Error::TryAgain {
+            what: format!("{PEER} answered {status}"),
+            details: excerpt(&answer.body),
+            hint: None,
+        }),
+    }
+}
+
+/// A pod that was deleted and made again under its name is another pod: its sandbox is not the one that is asked for.
+fn check_uid(pod: &Pod, metadata: &Value) -> Result<(), Error> {
+    let Some(uid) = pod.uid.as_deref() else { return Ok(()) };
+    let annotation = |name: &str| metadata["annotations"][name].as_str();
+    // Of a static pod the runtime knows the hash of its file; the API server has it as an annotation of the mirror.
+    let known = [
+        metadata["uid"].as_str(),
+        annotation("kubernetes.io/config.mirror"),
+        annotation("kubernetes.io/config.hash"),
+    ];
+    if known.contains(&Some(uid)) {
+        return Ok(());
+    }
+    Err(Error::PodReplaced { pod: format!("{}/{}", pod.namespace, pod.name) })
+}
