@@ -1,0 +1,66 @@
+//! Who asks and for whom: Kubernetes, OpenShift or Mesos turn a request into an [`Identity`] (whose port is it)
+//! and a [`Placement`] (where in the overlay does it go). Never touches the VRS or a link.
+
+use std::net::IpAddr;
+
+/// What runs the containers of this node; each has an executable of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Orchestrator {
+    /// nuage-cni-k8s.
+    Kubernetes,
+    /// nuage-cni-openshift.
+    OpenShift,
+    /// nuage-cni-mesos.
+    Mesos,
+}
+
+/// A pod as the runtime named it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Pod {
+    /// Its namespace, a DNS label.
+    pub namespace: String,
+    /// Its name, a DNS subdomain.
+    pub name: String,
+    /// Its UID where the runtime tells it (`K8S_POD_UID`).
+    pub uid: Option<String>,
+}
+
+/// Whose attachment it is: sandbox and interface, never a pod's bare name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// `CNI_CONTAINERID`.
+    pub container_id: String,
+    /// `CNI_IFNAME`.
+    pub ifname: String,
+    /// The VRS port and host link: `nu` and 13 hex digits of a SHA-1.
+    pub port_name: String,
+    /// Key of the row in `Nuage_VM_Table` (`vm_uuid`).
+    pub entity_uuid: String,
+    /// `vm_name`: the bare pod name, as the monitor needs it; the container id where there is no pod.
+    pub entity_name: String,
+    /// The pod, where there is one.
+    pub pod: Option<Pod>,
+}
+
+/// Where an attachment goes in the overlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The enterprise (organisation) in the VSD.
+    pub enterprise: String,
+    /// The domain of the enterprise.
+    pub domain: String,
+    /// The zone of the domain.
+    pub zone: String,
+    /// The subnet of the zone.
+    pub network: String,
+    /// The VSD user in whose name the entity is.
+    pub user: String,
+    /// Policy groups, first one first.
+    pub policy_groups: Vec<String>,
+    /// A fixed address, where one is asked for.
+    pub static_ip: Option<IpAddr>,
+    /// A redirection target, where one is asked for.
+    pub redirection_target: Option<String>,
+    /// A fixed MAC address, where one is asked for.
+    pub mac: Option<String>,
+}

@@ -1,0 +1,117 @@
+//! CNI itself: environment and standard input become a [`Request`], results and errors become the one JSON text
+//! of the caller's version of the specification. Knows nothing of Nuage and touches nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::host::Route;
+
+/// The versions of the specification that the plugin speaks.
+pub const VERSIONS: &[&str] = &["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
+
+/// `CNI_COMMAND`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Command {
+    /// Attach a container to the network.
+    Add,
+    /// Detach it.
+    Del,
+    /// Compare an attachment with what it should be.
+    Check,
+    /// Remove all attachments of this network but those listed.
+    Gc,
+    /// Say whether ADD can be served.
+    Status,
+    /// Say which versions are spoken.
+    Version,
+}
+
+/// One validated call. What a command does not need may be absent or empty.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The command.
+    pub command: Command,
+    /// `CNI_CONTAINERID`: the sandbox.
+    pub container_id: String,
+    /// `CNI_NETNS`; absent or empty on some DELs.
+    pub netns: Option<PathBuf>,
+    /// `CNI_IFNAME`.
+    pub ifname: String,
+    /// `CNI_ARGS`, split.
+    pub args: BTreeMap<String, String>,
+    /// The network configuration.
+    pub network: NetworkConfig,
+}
+
+/// The network configuration of one plugin, as the runtime hands it over.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkConfig {
+    /// The version to answer in; one of [`VERSIONS`].
+    pub version: String,
+    /// The network's name.
+    pub name: String,
+    /// Our key `configDir`: the folder of all node files, instead of their standard places.
+    pub config_dir: Option<PathBuf>,
+    /// Our key `nuage`: where a container that belongs to no pod goes.
+    pub nuage: Option<NuagePlacement>,
+    /// `prevResult`, as it came.
+    pub previous_result: Option<serde_json::Value>,
+    /// `cni.dev/valid-attachments` (GC): container id and interface name.
+    pub valid_attachments: Vec<(String, String)>,
+    /// `args."org.apache.mesos".network_info.labels.labels`; the last of equal keys wins.
+    pub mesos_labels: BTreeMap<String, String>,
+    /// `runtimeConfig.ips` (capability `ips`).
+    pub ips: Vec<IpNet>,
+    /// `runtimeConfig.mac` (capability `mac`).
+    pub mac: Option<String>,
+    /// `runtimeConfig.mtu` or the netconf's own `mtu`.
+    pub mtu: Option<u32>,
+}
+
+/// The netconf's `nuage` object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NuagePlacement {
+    /// The enterprise.
+    pub enterprise: Option<String>,
+    /// The domain.
+    pub domain: Option<String>,
+    /// The zone.
+    pub zone: Option<String>,
+    /// The subnet.
+    pub network: Option<String>,
+    /// The VSD user.
+    pub user: Option<String>,
+    /// A fixed address.
+    #[serde(rename = "staticIP")]
+    pub static_ip: Option<String>,
+    /// Policy groups.
+    #[serde(default)]
+    pub policy_groups: Vec<String>,
+    /// A redirection target.
+    pub redirection_target: Option<String>,
+}
+
+/// What ADD answers, before it takes the shape of a version.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Attachment {
+    /// The link on the host.
+    pub host_name: String,
+    /// The host link's MAC address, if known.
+    pub host_mac: Option<String>,
+    /// The link in the pod.
+    pub pod_name: String,
+    /// The pod link's MAC address.
+    pub pod_mac: String,
+    /// The pod's network namespace.
+    pub netns: PathBuf,
+    /// MTU of both in bytes.
+    pub mtu: u32,
+    /// Addresses with their gateways.
+    pub ips: Vec<(IpNet, Option<std::net::IpAddr>)>,
+    /// Routes.
+    #[serde(skip)]
+    pub routes: Vec<Route>,
+}

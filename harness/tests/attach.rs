@@ -1,0 +1,214 @@
+//! The main promise on a real kernel: the real executable, called as a runtime calls it, attaches a network
+//! namespace through a VRS (the emulated one, or the real ovsdb-server with our schema), and takes it all away.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use support::{Namespace, Plugin, Process, create_pod, executable, lacks, names, network, rows, run, show};
+
+const SANDBOX: &str = "5ac67fbb6c72850d236e378dd495934d13b386931f9d4e12942df653be4e5b18";
+/// From the sandbox by the original's rule.
+const PORT: &str = "nu7db556744f4c7";
+
+struct Site {
+    directory: tempfile::TempDir,
+    switch: PathBuf,
+    processes: Vec<Process>,
+}
+
+impl Site {
+    fn emulator(directory: &Path, arguments: &[&str]) -> Process {
+        let mut command = Command::new(executable("emulator"));
+        command.arg("up").arg("--dir").arg(directory).args(arguments);
+        Process::start(command, "ready")
+    }
+
+    /// Everything emulated.
+    fn emulated() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let emulator = Self::emulator(&directory.path().join("site"), &[]);
+        let mut site = Self { switch: PathBuf::new(), directory, processes: vec![emulator] };
+        let endpoint = site.endpoints()["vrs"].as_str().unwrap().strip_prefix("unix:").unwrap().to_owned();
+        site.switch = endpoint.into();
+        site
+    }
+
+    /// A real ovsdb-server that carries our schema, resolved by `emulator vsc`.
+    fn real_ovsdb_server() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let emulator = Self::emulator(&directory.path().join("site"), &["--only", "vsd,monitor,kube"]);
+        let schema = directory.path().join("vswitch.ovsschema");
+        let printed = Command::new(executable("emulator")).arg("schema").output().unwrap();
+        assert!(printed.status.success(), "{}", show(&printed));
+        std::fs::write(&schema, printed.stdout).unwrap();
+        let database = directory.path().join("conf.db");
+        run("ovsdb-tool", &["create", database.to_str().unwrap(), schema.to_str().unwrap()]);
+
+        let switch = directory.path().join("db.sock");
+        let mut server = Command::new("sh");
+        // ovsdb-server says nothing when it listens; the shell waits for its socket and becomes a line.
+        server.args(["-c", r#"ovsdb-server "$1" --remote="punix:$2" --unixctl="$3" -vconsole:off & p=$!; trap 'kill $p' TERM; until [ -S "$2" ]; do sleep 0.01; done; echo up; wait $p; wait $p; exit 0"#, "sh"]);
+        server.arg(&database).arg(&switch).arg(directory.path().join("ctl"));
+        let server = Process::start(server, "up");
+
+        let mut controller = Command::new(executable("emulator"));
+        controller.arg("vsc").arg("--vrs").arg(format!("unix:{}", switch.display()));
+        controller.arg("--dir").arg(directory.path().join("site"));
+        let controller = Process::start(controller, "ready");
+
+        let site = Self { directory, switch, processes: vec![controller, server, emulator] };
+        // The node's files name the emulated switch; this node has another.
+        let node = site.node().join("nuage-cni.yaml");
+        let text = std::fs::read_to_string(&node).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with("vrsendpoint"));
+        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+        lines.push(format!("vrsendpoint: {}\n", site.switch.display()));
+        std::fs::write(&node, lines.join("\n")).unwrap();
+        site
+    }
+
+    fn root(&self) -> PathBuf {
+        self.directory.path().join("site")
+    }
+
+    fn node(&self) -> PathBuf {
+        self.root().join("node")
+    }
+
+    fn endpoints(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.root().join("endpoints.json")).unwrap()).unwrap()
+    }
+
+    fn terminate(self) {
+        self.processes.into_iter().for_each(Process::terminate);
+    }
+
+    /// The switch shows the port in all the places that a VRS has for it.
+    async fn assert_attached(&self, sandbox: &str, port: &str, address: &str) {
+        for table in ["Interface", "Port", "Nuage_Port_Table"] {
+            assert!(names(&self.switch, table).await.contains(&port.to_owned()), "{table}");
+        }
+        let resolved = rows(&self.switch, "Nuage_Port_Table").await;
+        let row = resolved.iter().find(|row| row["name"] == port).unwrap();
+        assert_eq!(row["ip_addr"], address, "{row}");
+        let entities = rows(&self.switch, "Nuage_VM_Table").await;
+        assert!(entities.iter().any(|row| row["vm_uuid"] == sandbox && row["ports"] == port), "{entities:?}");
+        let listed = run(
+            "ovs-vsctl",
+            &["--no-wait", &format!("--db=unix:{}", self.switch.display()), "list-ports", "alubr0"],
+        );
+        assert!(listed.lines().any(|line| line == port), "{listed}");
+    }
+
+    /// Nothing of the port is left, on the switch or on the host.
+    async fn assert_gone(&self, port: &str) {
+        for table in ["Interface", "Port", "Nuage_Port_Table"] {
+            assert!(!names(&self.switch, table).await.contains(&port.to_owned()), "{table}");
+        }
+        assert!(rows(&self.switch, "Nuage_VM_Table").await.is_empty());
+        let link = Command::new("ip").args(["link", "show", "dev", port]).output().unwrap();
+        assert!(!link.status.success(), "{}", show(&link));
+        let journal = self.node().join("state");
+        let open: Vec<_> =
+            walk(&journal).into_iter().filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+        assert!(open.is_empty(), "{open:?}");
+    }
+}
+
+fn walk(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    entries
+        .flat_map(|entry| {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path) } else { vec![path] }
+        })
+        .collect()
+}
+
+/// The addresses of a result, whatever its version.
+fn address(result: &Value) -> String {
+    result["ips"][0]["address"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned()
+}
+
+async fn attach_and_detach(site: &Site, version: &str, pod: &str) {
+    let namespace = Namespace::new(&version.replace('.', "-"));
+    create_pod(&site.root().join("admin.kubeconfig"), "default", pod);
+    let configuration = network(&site.node(), version);
+    let plugin = Plugin { container_id: SANDBOX, pod: ("default", pod), network: &configuration };
+
+    let result = plugin.add(&namespace.path());
+    assert_eq!(result["cniVersion"], version);
+    assert_eq!(result["interfaces"][1]["name"], "eth0", "{result}");
+    assert_eq!(result["interfaces"][1]["sandbox"], namespace.path().to_str().unwrap());
+    assert_eq!(result["ips"][0]["interface"], 1);
+    assert_eq!(result["ips"][0]["version"].as_str(), version.starts_with('0').then_some("4"));
+    let network_address = address(&result);
+    let (host, prefix) = network_address.split_once('/').unwrap();
+
+    let link = namespace.ip(&["address", "show", "dev", "eth0"]);
+    assert_eq!(link[0]["address"], result["interfaces"][1]["mac"]);
+    assert_eq!(link[0]["operstate"], "UP", "{link}");
+    let addresses = link[0]["addr_info"].as_array().unwrap();
+    let four = addresses.iter().find(|found| found["family"] == "inet").unwrap();
+    assert_eq!((four["local"].as_str(), four["prefixlen"].to_string().as_str()), (Some(host), prefix));
+    let routes = namespace.ip(&["route", "show", "default"]);
+    assert_eq!(routes[0]["gateway"], result["ips"][0]["gateway"], "{routes}");
+    site.assert_attached(SANDBOX, PORT, host).await;
+
+    let again = plugin.call("ADD", Some(&namespace.path()));
+    assert!(!again.status.success(), "an ADD of a live interface must fail");
+    site.assert_attached(SANDBOX, PORT, host).await;
+
+    plugin.del(Some(&namespace.path()));
+    site.assert_gone(PORT).await;
+    assert_eq!(namespace.ip(&["link", "show"]).as_array().unwrap().len(), 1, "only lo is left");
+    plugin.del(Some(&namespace.path()));
+    plugin.del(None);
+    site.assert_gone(PORT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_is_attached_through_the_emulator_and_taken_away_for_every_version() {
+    let name = "a_pod_is_attached_through_the_emulator_and_taken_away_for_every_version";
+    if lacks(name, &["ip", "kubectl", "ovs-vsctl"]) {
+        return;
+    }
+    let site = Site::emulated();
+    for version in ["0.3.1", "0.4.0", "1.0.0", "1.1.0"] {
+        attach_and_detach(&site, version, &format!("web-{}", version.replace('.', "-"))).await;
+    }
+    site.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_is_attached_through_the_real_ovsdb_server_and_taken_away() {
+    let name = "a_pod_is_attached_through_the_real_ovsdb_server_and_taken_away";
+    if lacks(name, &["ip", "kubectl", "ovs-vsctl", "ovsdb-server", "ovsdb-tool"]) {
+        return;
+    }
+    let site = Site::real_ovsdb_server();
+    attach_and_detach(&site, "1.0.0", "web-0").await;
+    site.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_del_after_the_namespace_is_gone_still_takes_everything_away() {
+    let name = "a_del_after_the_namespace_is_gone_still_takes_everything_away";
+    if lacks(name, &["ip", "kubectl", "ovs-vsctl"]) {
+        return;
+    }
+    let site = Site::emulated();
+    let namespace = Namespace::new("gone");
+    create_pod(&site.root().join("admin.kubeconfig"), "default", "web-0");
+    let configuration = network(&site.node(), "1.0.0");
+    let plugin = Plugin { container_id: SANDBOX, pod: ("default", "web-0"), network: &configuration };
+    plugin.add(&namespace.path());
+    drop(namespace);
+    plugin.del(None);
+    site.assert_gone(PORT).await;
+    site.terminate();
+}

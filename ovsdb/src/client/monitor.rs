@@ -1,0 +1,217 @@
+//! Watching rows: deltas of either form become full rows before and after. Uses `monitor_cond` where rows are
+//! selected; a server that does not know it gets `monitor`, and the rows are selected here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::connection::{Subscription, UPDATE_QUEUE, Update};
+use super::{Client, unexpected};
+use crate::error::Error;
+use crate::schema::{ColumnType, TableSchema};
+use crate::value::{Atom, Datum, Row};
+
+/// What to watch of one table.
+#[derive(Clone, Debug)]
+pub struct MonitorTable {
+    table: String,
+    columns: Vec<String>,
+    equals: Option<(String, Value)>,
+    kinds: BTreeMap<String, ColumnType>,
+}
+
+impl MonitorTable {
+    /// These columns of all rows.
+    pub fn new(table: &str, columns: &[&str]) -> Self {
+        let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+        Self { table: table.to_owned(), columns, equals: None, kinds: BTreeMap::new() }
+    }
+
+    /// Only rows whose `column`, a watched one, has this value.
+    #[must_use]
+    pub fn only(mut self, column: &str, value: impl Into<Value>) -> Self {
+        self.equals = Some((column.to_owned(), value.into()));
+        self
+    }
+
+    /// The table's types. Needed with [`MonitorTable::only`] when a watched column is a set or a map: a delta alone
+    /// does not tell them from scalars.
+    #[must_use]
+    pub fn typed(mut self, schema: &TableSchema) -> Self {
+        self.kinds =
+            schema.columns.iter().map(|(name, column)| (name.clone(), column.kind.clone())).collect();
+        self
+    }
+
+    fn request(&self, conditional: bool) -> Value {
+        let mut request = json!({"columns": self.columns});
+        if let (true, Some((column, value))) = (conditional, &self.equals) {
+            request["where"] = json!([[column, "==", value]]);
+        }
+        json!([request])
+    }
+
+    fn wants(&self, row: &Row) -> bool {
+        self.equals.as_ref().is_none_or(|(column, value)| row.get(column) == Some(value))
+    }
+
+    fn default_row(&self) -> Row {
+        let default = |column: &String| {
+            self.kinds.get(column).map_or_else(|| json!(""), |kind| kind.default_datum().to_json())
+        };
+        self.columns.iter().map(|column| (column.clone(), default(column))).collect()
+    }
+}
+
+/// One row that came, changed or went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowChange {
+    /// Its table.
+    pub table: String,
+    /// Its identifier.
+    pub uuid: Uuid,
+    /// Before; `None`: it was not there (or not wanted).
+    pub old: Option<Row>,
+    /// After; `None`: it is gone (or not wanted any more).
+    pub new: Option<Row>,
+}
+
+/// A watch in progress. Its end is an error of [`Monitor::next`], never silence.
+#[derive(Debug)]
+pub struct Monitor {
+    tables: BTreeMap<String, MonitorTable>,
+    rows: BTreeMap<(String, Uuid), Row>,
+    updates: mpsc::Receiver<Update>,
+    // The connection lives as long as somebody watches.
+    _client: Client,
+}
+
+pub(super) async fn start(
+    client: &Client,
+    database: &str,
+    tables: Vec<MonitorTable>,
+    timeout: Duration,
+) -> Result<Monitor, Error> {
+    let conditional = tables.iter().any(|table| table.equals.is_some());
+    let (sender, updates) = mpsc::channel(UPDATE_QUEUE);
+    let id = client.next_monitor_id();
+    let subscribe = || Some(Subscription { id: id.clone(), sender: sender.clone() });
+    let params = |conditional: bool| {
+        let requests: Map<String, Value> =
+            tables.iter().map(|table| (table.table.clone(), table.request(conditional))).collect();
+        json!([database, id, requests])
+    };
+
+    let mut answer = Err(Error::Closed);
+    if conditional {
+        answer = client.call_with("monitor_cond", params(true), timeout, subscribe()).await;
+    }
+    let unknown = matches!(&answer, Err(Error::Refused { error, .. }) if error == "unknown method");
+    let second_form = conditional && !unknown;
+    if !second_form {
+        answer = client.call_with("monitor", params(false), timeout, subscribe()).await;
+    }
+    let tables = tables.into_iter().map(|table| (table.table.clone(), table)).collect();
+    let mut monitor = Monitor { tables, rows: BTreeMap::new(), updates, _client: client.clone() };
+    monitor.apply(&Update { second_form, tables: answer? })?;
+    Ok(monitor)
+}
+
+impl Monitor {
+    /// The rows as they are now, by table and identifier.
+    pub fn rows(&self) -> &BTreeMap<(String, Uuid), Row> {
+        &self.rows
+    }
+
+    /// Waits for the next change or changes, which happened together. The caller bounds the wait.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] once the connection is gone or this consumer was too slow, [`Error::Unexpected`].
+    pub async fn next(&mut self) -> Result<Vec<RowChange>, Error> {
+        loop {
+            let update = self.updates.recv().await.ok_or(Error::Closed)?;
+            let changes = self.apply(&update)?;
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
+        }
+    }
+
+    fn apply(&mut self, update: &Update) -> Result<Vec<RowChange>, Error> {
+        let wrong = || unexpected("monitor", &update.tables);
+        let mut changes = Vec::new();
+        for (table, rows) in update.tables.as_object().ok_or_else(wrong)? {
+            let Some(wanted) = self.tables.get(table) else { continue };
+            for (uuid, change) in rows.as_object().ok_or_else(wrong)? {
+                let uuid = Uuid::try_parse(uuid).map_err(|_| wrong())?;
+                let key = (table.clone(), uuid);
+                let old = self.rows.remove(&key);
+                let new = if update.second_form {
+                    second_form(wanted, old.as_ref(), change).map_err(|()| wrong())?
+                } else {
+                    change.get("new").and_then(object_to_row)
+                };
+                let new = new.filter(|row| wanted.wants(row));
+                if let Some(row) = &new {
+                    self.rows.insert(key, row.clone());
+                }
+                if old != new {
+                    changes.push(RowChange { table: table.clone(), uuid, old, new });
+                }
+            }
+        }
+        Ok(changes)
+    }
+}
+
+fn object_to_row(value: &Value) -> Option<Row> {
+    Some(value.as_object()?.clone().into_iter().collect())
+}
+
+/// Applies `initial`, `insert`, `modify` or `delete` (ovsdb-server(7), section "Monitor Cond").
+fn second_form(table: &MonitorTable, old: Option<&Row>, change: &Value) -> Result<Option<Row>, ()> {
+    if let Some(row) = change.get("initial").or_else(|| change.get("insert")) {
+        // What is the default is left out.
+        let mut full = table.default_row();
+        full.extend(object_to_row(row).ok_or(())?);
+        return Ok(Some(full));
+    }
+    let Some(difference) = change.get("modify") else { return Ok(None) };
+    let mut row = old.ok_or(())?.clone();
+    for (column, difference) in difference.as_object().ok_or(())? {
+        let value = match table.kinds.get(column) {
+            Some(kind) if !kind.is_scalar() && !kind.is_optional() => {
+                let before = row.get(column).ok_or(())?;
+                differ(kind, before, difference).ok_or(())?
+            }
+            _ => difference.clone(),
+        };
+        row.insert(column.clone(), value);
+    }
+    Ok(Some(row))
+}
+
+/// The symmetric difference of two sets; for a map, pairs that are new or changed, and removed pairs as they were.
+fn differ(kind: &ColumnType, before: &Value, difference: &Value) -> Option<Value> {
+    let read = |value| kind.read_any_size(value, &mut |_| None).ok();
+    let after = match (read(before)?, read(difference)?) {
+        (Datum::Set(a), Datum::Set(b)) => {
+            Datum::Set(a.symmetric_difference(&b).cloned().collect::<BTreeSet<Atom>>())
+        }
+        (Datum::Map(mut a), Datum::Map(b)) => {
+            for (key, value) in b {
+                if a.get(&key) == Some(&value) {
+                    a.remove(&key)
+                } else {
+                    a.insert(key, value)
+                };
+            }
+            Datum::Map(a)
+        }
+        _ => return None,
+    };
+    Some(after.to_json())
+}

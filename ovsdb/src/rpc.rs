@@ -1,0 +1,264 @@
+//! The JSON-RPC 1.0 stream of OVSDB (RFC 7047 section 4): objects one after another without a delimiter, in any
+//! split of reads. Bounded in size and depth; what breaks a bound ends the connection, never the process.
+
+use bytes::{Buf as _, BytesMut};
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+
+/// Largest message in bytes unless told otherwise. The initial content of a switch with 100,000 ports is about 40 MB.
+pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
+/// Deepest nesting. A schema needs 9 levels; `serde_json` refuses more than 127.
+pub const MAX_DEPTH: usize = 120;
+
+/// One JSON-RPC message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// A request, to be answered under its id.
+    Request {
+        /// The method.
+        method: String,
+        /// Its parameters.
+        params: Vec<Value>,
+        /// Any JSON but null.
+        id: Value,
+    },
+    /// A request with the id null: nobody waits for an answer.
+    Notification {
+        /// The method.
+        method: String,
+        /// Its parameters.
+        params: Vec<Value>,
+    },
+    /// An answer. The real server leaves `result` out of errors; both forms are read.
+    Response {
+        /// The result, if it went well.
+        result: Value,
+        /// Null if it went well.
+        error: Value,
+        /// The request's id.
+        id: Value,
+    },
+}
+
+impl Message {
+    /// Reads a message from its JSON object.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for what the real server drops a connection for: no object, an unknown member, `params`
+    /// that are no array (measured on ovsdb-server 3.1).
+    pub fn from_json(json: Value) -> Result<Self, Error> {
+        let malformed = |what: &str| Error::Malformed(what.to_owned());
+        let Value::Object(mut object) = json else { return Err(malformed("not a JSON object")) };
+        let known = ["method", "params", "id", "result", "error"];
+        if let Some(unknown) = object.keys().find(|key| !known.contains(&key.as_str())) {
+            return Err(Error::Malformed(format!("unexpected member \"{unknown}\"")));
+        }
+        let id = object.remove("id").unwrap_or(Value::Null);
+        let Some(method) = object.remove("method") else {
+            let mut take = |key: &str| object.remove(key).unwrap_or(Value::Null);
+            return Ok(Self::Response { result: take("result"), error: take("error"), id });
+        };
+        let Value::String(method) = method else { return Err(malformed("\"method\" must be a JSON string")) };
+        let Some(Value::Array(params)) = object.remove("params") else {
+            return Err(malformed("\"params\" must be JSON array"));
+        };
+        Ok(match id {
+            Value::Null => Self::Notification { method, params },
+            id => Self::Request { method, params, id },
+        })
+    }
+
+    /// Its bytes on the wire.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut object = Map::new();
+        let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
+        match self {
+            Self::Request { method, params, id } => {
+                put("id", id.clone());
+                put("method", json!(method));
+                put("params", Value::Array(params.clone()));
+            }
+            Self::Notification { method, params } => {
+                put("id", Value::Null);
+                put("method", json!(method));
+                put("params", Value::Array(params.clone()));
+            }
+            Self::Response { result, error, id } => {
+                put("id", id.clone());
+                // As the real server: no result beside an error.
+                if error.is_null() {
+                    put("result", result.clone());
+                }
+                put("error", error.clone());
+            }
+        }
+        Value::Object(object).to_string().into_bytes()
+    }
+}
+
+/// Cuts a stream of bytes into messages.
+#[derive(Debug)]
+pub struct Decoder {
+    buffer: BytesMut,
+    max_bytes: usize,
+    /// How much of the buffer has been looked at.
+    scanned: usize,
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new(MAX_MESSAGE_BYTES)
+    }
+}
+
+impl Decoder {
+    /// A decoder of messages of at most `max_bytes` bytes.
+    pub fn new(max_bytes: usize) -> Self {
+        Self { buffer: BytesMut::new(), max_bytes, scanned: 0, depth: 0, in_string: false, escaped: false }
+    }
+
+    /// Where to read into; what is appended here is decoded by [`Decoder::decode`].
+    pub fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// The next complete message, or `None` until more bytes have come.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]; the stream cannot be used any more then.
+    pub fn decode(&mut self) -> Result<Option<Message>, Error> {
+        let Some(end) = self.scan()? else { return Ok(None) };
+        let json =
+            serde_json::from_slice(&self.buffer[..end]).map_err(|error| Error::Malformed(error.to_string()));
+        self.buffer.advance(end);
+        self.scanned = 0;
+        Message::from_json(json?).map(Some)
+    }
+
+    /// Finds the end of the message at the start of the buffer.
+    fn scan(&mut self) -> Result<Option<usize>, Error> {
+        if self.depth == 0 && self.scanned == 0 {
+            let blank = self.buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            self.buffer.advance(blank);
+            match self.buffer.first() {
+                None => return Ok(None),
+                Some(b'{') => {}
+                Some(_) => return Err(Error::Malformed("a message must begin with {".to_owned())),
+            }
+        }
+        while let Some(byte) = self.buffer.get(self.scanned) {
+            self.scanned += 1;
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                _ if self.in_string => {}
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => self.depth -= 1,
+                _ => {}
+            }
+            if self.depth == 0 {
+                return Ok(Some(self.scanned));
+            }
+            if self.depth > MAX_DEPTH {
+                return Err(Error::Malformed(format!("nested deeper than {MAX_DEPTH} levels")));
+            }
+        }
+        if self.buffer.len() > self.max_bytes {
+            return Err(Error::Malformed(format!("longer than {} bytes", self.max_bytes)));
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message() -> impl Strategy<Value = Message> {
+        let text = "[a-z\"\\\\{}\\[\\] \u{e9}\n]{0,12}";
+        prop_oneof![
+            (text, text, 1u32..9).prop_map(|(method, param, id)| Message::Request {
+                method,
+                params: vec![json!(param)],
+                id: json!(id)
+            }),
+            (text, any::<i64>()).prop_map(|(method, param)| Message::Notification {
+                method,
+                params: vec![json!({ "a": [param] })]
+            }),
+            (text, 1u32..9).prop_map(|(result, id)| Message::Response {
+                result: json!(result),
+                error: Value::Null,
+                id: json!(id)
+            }),
+        ]
+    }
+
+    fn decode(chunks: &[&[u8]]) -> Result<Vec<Message>, Error> {
+        let mut decoder = Decoder::default();
+        let mut messages = Vec::new();
+        for chunk in chunks {
+            decoder.buffer().extend_from_slice(chunk);
+            while let Some(message) = decoder.decode()? {
+                messages.push(message);
+            }
+        }
+        Ok(messages)
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_of_a_stream_gives_the_same_messages(
+            messages in prop::collection::vec(message(), 1..6),
+            sizes in prop::collection::vec(1usize..17, 1..40),
+        ) {
+            let bytes: Vec<u8> = messages.iter().flat_map(|message| { let mut b = message.encode(); b.push(b'\n'); b }).collect();
+            let mut chunks = Vec::new();
+            let mut rest = bytes.as_slice();
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() { break }
+                let (chunk, tail) = rest.split_at((*size).min(rest.len()));
+                chunks.push(chunk);
+                rest = tail;
+            }
+            prop_assert_eq!(decode(&chunks).unwrap(), messages);
+        }
+
+        #[test]
+        fn no_bytes_make_the_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&[&bytes]);
+        }
+    }
+
+    #[test]
+    fn a_message_beyond_a_bound_is_an_error_before_it_is_complete() {
+        let mut decoder = Decoder::new(16);
+        decoder.buffer().extend_from_slice(b"{\"method\":\"echo\",\"par");
+        assert!(matches!(decoder.decode(), Err(Error::Malformed(_))));
+        assert!(matches!(decode(&["{".repeat(121).as_bytes()]), Err(Error::Malformed(_))));
+    }
+
+    #[test]
+    fn what_the_real_server_drops_a_connection_for_is_malformed() {
+        for text in ["[1]", r#"{"method":"echo","id":1}"#, r#"{"method":"echo","params":{},"id":1}"#] {
+            assert!(matches!(decode(&[text.as_bytes()]), Err(Error::Malformed(_))), "{text}");
+        }
+        let extra = r#"{"jsonrpc":"2.0","method":"echo","params":[],"id":1}"#;
+        assert!(matches!(decode(&[extra.as_bytes()]), Err(Error::Malformed(_))));
+    }
+
+    #[test]
+    fn an_error_reply_may_leave_its_result_out() {
+        let messages = decode(&[br#"{"id":3,"error":"unknown method"}"#]).unwrap();
+        let expected =
+            Message::Response { result: Value::Null, error: json!("unknown method"), id: json!(3) };
+        assert_eq!(messages, [expected]);
+    }
+}
