@@ -5,6 +5,7 @@ mod addresses;
 mod auth;
 mod behaviour;
 mod bootstrap;
+pub mod client;
 
 mod engine;
 pub mod error;

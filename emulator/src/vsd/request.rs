@@ -26,6 +26,8 @@ const LARGEST_PAGE: usize = 500;
 /// The most IDs in one assignment: the chunks of real clients hold 250.
 const MOST_MEMBERS: usize = 10_000;
 
+const FILTER: HeaderName = HeaderName::from_static("x-nuage-filter");
+
 /// What came, without its body's framing.
 pub(super) struct Request<'a> {
     pub(super) method: &'a Method,
@@ -154,7 +156,7 @@ impl Request<'_> {
         let edge = engine.edge(parent, entity).ok_or_else(|| Refusal::no_such_path(self.path))?;
         let text = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
         let number = |name: &str| text(name).and_then(|value| value.trim().parse::<usize>().ok());
-        let filter = text("x-nuage-filter").filter(|filter| !filter.trim().is_empty());
+        let filter = self.filter()?.filter(|filter| !filter.trim().is_empty());
         let filter = filter.map(|filter| Filter::read(filter, text("x-nuage-filtertype")));
         let page = number("x-nuage-page");
         let size = number("x-nuage-pagesize").unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
@@ -238,11 +240,16 @@ impl Request<'_> {
         self.query.contains("responseChoice=1")
     }
 
+    /// The text of the filter. One that cannot be read must not turn into none: that would match everything.
+    fn filter(&self) -> Result<Option<&str>, Refusal> {
+        let value = self.headers.get(FILTER).map(|value| std::str::from_utf8(value.as_bytes()));
+        value.transpose().map_err(|_| Refusal::malformed("the filter is no UTF-8"))
+    }
+
     /// The filter comes back with whatever reply.
     fn echoed(&self) -> Vec<Header> {
-        let name = HeaderName::from_static("x-nuage-filter");
-        let filter = self.headers.get(&name).and_then(|value| value.to_str().ok());
-        filter.map(|filter| (name, filter.to_owned())).into_iter().collect()
+        let filter = self.filter().ok().flatten();
+        filter.map(|filter| (FILTER, filter.to_owned())).into_iter().collect()
     }
 }
 
