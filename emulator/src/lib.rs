@@ -5,4 +5,7 @@ pub mod clock;
 pub mod entropy;
 pub mod http;
 pub mod monitor;
+pub mod ovsdb;
+pub mod vrs;
+pub mod vsc;
 pub mod vsd;

@@ -332,7 +332,7 @@ impl ColumnType {
                     return Err(ValueError {
                         tag: "ovsdb error",
                         details: "map contains duplicate key".into(),
-                        syntax: Some(json.to_string()),
+                        syntax: None,
                     });
                 }
             }
@@ -347,7 +347,7 @@ impl ColumnType {
                 return Err(ValueError {
                     tag: "ovsdb error",
                     details: "set contains duplicate".into(),
-                    syntax: Some(json.to_string()),
+                    syntax: None,
                 });
             }
         }

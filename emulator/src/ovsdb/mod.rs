@@ -1,0 +1,211 @@
+//! An OVSDB server (RFC 7047 and Open vSwitch's extensions) that a schema drives. Knows no table of any schema but
+//! its own `_Server`; what a switch does with its rows is [`crate::vrs`]'s business.
+
+mod commit;
+mod condition;
+mod constraint;
+mod failure;
+mod method;
+mod monitor;
+mod session;
+mod storage;
+mod transaction;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nuage_ovsdb::Uuid;
+use nuage_ovsdb::rpc::Message;
+use nuage_ovsdb::schema::DatabaseSchema;
+use nuage_ovsdb::value::Row;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+
+use crate::entropy::Entropy;
+use monitor::Monitor;
+use storage::{Change, Database};
+use transaction::Outcome;
+
+/// The reserved database that describes the others (ovsdb-server(5)).
+const SERVER_DATABASE: &str = "_Server";
+/// Its schema, written from the facts of ovsdb-server(5).
+const SERVER_SCHEMA: &str = include_str!("../schema/server.ovsschema");
+/// How many messages may wait for one session. A client that does not read loses its connection, not our memory.
+const OUTBOX_MESSAGES: usize = 16 << 10;
+
+/// What a switch does by itself when a row of a table has changed: columns to set in that row.
+pub type FollowUp = fn(&Row) -> Option<Row>;
+
+/// The server. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Server(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    entropy: Entropy,
+    identifier: Uuid,
+    /// Counts commits, so that a `wait` knows when to look again.
+    commits: watch::Sender<u64>,
+    /// Counts restarts: every session ends when it changes.
+    epoch: watch::Sender<u64>,
+}
+
+struct State {
+    databases: BTreeMap<String, Database>,
+    sessions: BTreeMap<u64, Session>,
+    next_session: u64,
+    follow_ups: BTreeMap<String, FollowUp>,
+}
+
+/// What the server knows of a connection.
+struct Session {
+    outbox: mpsc::Sender<Vec<u8>>,
+    monitors: Vec<Monitor>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Server({})", self.0.identifier)
+    }
+}
+
+impl Server {
+    /// A server of these databases, all empty, and of `_Server`.
+    ///
+    /// # Errors
+    /// Never in practice: only if the built-in schema of `_Server` were none.
+    pub fn new(schemas: Vec<DatabaseSchema>, entropy: Entropy) -> Result<Self, nuage_ovsdb::Error> {
+        let own: Value = serde_json::from_str(SERVER_SCHEMA)
+            .map_err(|error| nuage_ovsdb::Error::Schema(error.to_string()))?;
+        let own = DatabaseSchema::from_json(&own)?;
+        let mut databases = BTreeMap::new();
+        let mut described = Vec::new();
+        for schema in schemas.into_iter().chain([own]) {
+            described.push(json!({"op": "insert", "table": "Database", "row": {
+                "name": schema.name, "model": "standalone", "connected": true, "leader": true,
+                "schema": schema.to_json().to_string()
+            }}));
+            databases.insert(schema.name.clone(), Database::new(schema));
+        }
+        let state =
+            State { databases, sessions: BTreeMap::new(), next_session: 0, follow_ups: BTreeMap::new() };
+        let identifier = entropy.uuid();
+        let (commits, epoch) = (watch::Sender::new(0), watch::Sender::new(0));
+        let server = Self(Arc::new(Shared { state: Mutex::new(state), entropy, identifier, commits, epoch }));
+        server.transact(SERVER_DATABASE, &described);
+        Ok(server)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes `table`'s rows change by themselves after a commit.
+    pub fn follow_up(&self, table: &str, follow_up: FollowUp) {
+        self.state().follow_ups.insert(table.to_owned(), follow_up);
+    }
+
+    /// Carries out a transaction in this process, exactly as one from the wire; a `wait` that would block fails.
+    pub fn transact(&self, database: &str, operations: &[Value]) -> Vec<Value> {
+        let mut state = self.state();
+        match state.run(self, database, operations, u64::MAX) {
+            Some(Outcome::Done { results, changes }) => {
+                self.publish(&mut state, database, &changes);
+                results
+            }
+            Some(Outcome::Blocked { .. }) | None => vec![json!({"error": "timed out"})],
+        }
+    }
+
+    /// A snapshot of a table in OVSDB's notation, by identifier.
+    pub fn rows(&self, database: &str, table: &str) -> Vec<(Uuid, Row)> {
+        let state = self.state();
+        let Some(database) = state.databases.get(database) else { return Vec::new() };
+        let Some(table) = database.table(table).map(|position| &database.tables[position]) else {
+            return Vec::new();
+        };
+        let columns = table.all_columns();
+        table
+            .rows
+            .iter()
+            .map(|(uuid, row)| (*uuid, table.object(*uuid, row, &columns).into_iter().collect()))
+            .collect()
+    }
+
+    /// Ends every session, as a restart does. The rows stay.
+    pub fn disconnect_all(&self) {
+        self.0.epoch.send_modify(|epoch| *epoch += 1);
+    }
+
+    /// How many clients are connected.
+    pub fn sessions(&self) -> usize {
+        self.state().sessions.len()
+    }
+
+    /// Makes changes the state and tells everybody who watches, then whoever waits.
+    fn publish(&self, state: &mut State, database: &str, changes: &[Change]) {
+        if changes.is_empty() {
+            return;
+        }
+        state.apply(database, changes);
+        let follow_ups = state.follow_ups(database, changes);
+        if !follow_ups.is_empty()
+            && let Some(Outcome::Done { changes, .. }) = state.run(self, database, &follow_ups, 0)
+        {
+            state.apply(database, &changes);
+        }
+        self.0.commits.send_modify(|commits| *commits += 1);
+    }
+}
+
+impl State {
+    fn run(&self, server: &Server, database: &str, operations: &[Value], waited: u64) -> Option<Outcome> {
+        let database = self.databases.get(database)?;
+        Some(transaction::run(database, operations, &server.0.entropy, waited))
+    }
+
+    fn apply(&mut self, name: &str, changes: &[Change]) {
+        let Some(database) = self.databases.get_mut(name) else { return };
+        database.apply(changes);
+        let mut lost = Vec::new();
+        for (id, session) in &self.sessions {
+            for monitor in session.monitors.iter().filter(|monitor| monitor.database == name) {
+                let Some((method, params)) = monitor.update(database, changes) else { continue };
+                let Value::Array(params) = params else { continue };
+                let message = Message::Notification { method: method.to_owned(), params };
+                if session.outbox.try_send(message.encode()).is_err() {
+                    lost.push(*id);
+                }
+            }
+        }
+        for id in lost {
+            self.sessions.remove(&id);
+        }
+    }
+
+    fn follow_ups(&self, database: &str, changes: &[Change]) -> Vec<Value> {
+        let Some(database) = self.databases.get(database) else { return Vec::new() };
+        let mut operations = Vec::new();
+        for change in changes {
+            let table = &database.tables[change.table];
+            let (Some(follow_up), Some(new)) = (self.follow_ups.get(&table.name), &change.new) else {
+                continue;
+            };
+            let row: Row = table.object(change.uuid, new, &table.all_columns()).into_iter().collect();
+            if let Some(update) = follow_up(&row) {
+                let this = json!([["_uuid", "==", ["uuid", change.uuid.to_string()]]]);
+                operations.push(json!({"op": "update", "table": table.name, "where": this, "row": update}));
+            }
+        }
+        operations
+    }
+
+    /// Sends to a session; one that does not keep up is lost.
+    fn send(&mut self, session: u64, message: &Message) {
+        if let Some(known) = self.sessions.get(&session)
+            && known.outbox.try_send(message.encode()).is_err()
+        {
+            self.sessions.remove(&session);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The emulated VRS: an OVSDB server that carries Open vSwitch's schema with the two Nuage tables, a bridge alubr0 and a
+//! controller, as a node has it before the first container. Resolving ports is the controller's business.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nuage_ovsdb::Error;
+use nuage_ovsdb::schema::DatabaseSchema;
+use nuage_ovsdb::value::Row;
+use serde_json::{Value, json};
+use tokio::io::DuplexStream;
+
+use crate::entropy::Entropy;
+use crate::ovsdb::Server;
+
+/// The schema that the emulated VRS serves and that a real ovsdb-server can carry: upstream's tables and columns as
+/// facts, and the Nuage tables without an index, as nothing public says that a VRS has one.
+pub const SCHEMA: &str = include_str!("../schema/vswitch.ovsschema");
+/// The database's name.
+pub const DATABASE: &str = "Open_vSwitch";
+/// The bridge that a VRS puts containers into.
+pub const BRIDGE: &str = "alubr0";
+/// How much of a stream in memory may be unread, in bytes, each way.
+const PIPE_BYTES: usize = 64 << 10;
+
+/// [`SCHEMA`], read.
+///
+/// # Errors
+/// Never in practice: only if the built-in text were no schema.
+pub fn schema() -> Result<DatabaseSchema, Error> {
+    let json: Value = serde_json::from_str(SCHEMA).map_err(|error| Error::Schema(error.to_string()))?;
+    DatabaseSchema::from_json(&json)
+}
+
+/// What a VRS begins with.
+#[derive(Clone, Debug, Default)]
+pub struct VrsOptions {
+    /// Without the ready-made rows, as a database that was just created.
+    pub empty: bool,
+    /// `external_ids:system-id` of the switch.
+    pub system_id: String,
+}
+
+/// An emulated VRS. Clones are handles of the same one.
+#[derive(Clone, Debug)]
+pub struct Vrs {
+    server: Server,
+    running: Arc<AtomicBool>,
+}
+
+impl Vrs {
+    /// A running VRS.
+    ///
+    /// # Errors
+    /// Never in practice: only if a built-in schema were none.
+    pub fn new(entropy: Entropy, options: &VrsOptions) -> Result<Self, Error> {
+        let server = Server::new(vec![schema()?], entropy)?;
+        server.follow_up("Open_vSwitch", configure);
+        if !options.empty {
+            server.transact(DATABASE, &ready_rows(&options.system_id));
+        }
+        Ok(Self { server, running: Arc::new(AtomicBool::new(true)) })
+    }
+
+    /// Its OVSDB server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Opens a stream in this process; `None` while the switch is stopped.
+    pub fn connect(&self) -> Option<DuplexStream> {
+        if !self.running.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        tokio::spawn(self.server.clone().serve(theirs));
+        Some(ours)
+    }
+
+    /// Ends all sessions and takes no new ones.
+    pub fn stop(&self) {
+        self.running.store(false, Ordering::Relaxed);
+        self.server.disconnect_all();
+    }
+
+    /// Runs again, with the rows it had or without those of containers.
+    pub fn start(&self, lose_rows: bool) {
+        if lose_rows {
+            let local = json!([["name", "==", BRIDGE]]);
+            let port = json!({"op": "select", "table": "Port", "where": local, "columns": ["_uuid"]});
+            let found = self.server.transact(DATABASE, &[port]);
+            let keep = found[0]["rows"][0]["_uuid"].clone();
+            let keep = if keep.is_null() { json!(["set", []]) } else { keep };
+            self.server.transact(
+                DATABASE,
+                &[
+                    json!({"op": "delete", "table": "Nuage_Port_Table", "where": []}),
+                    json!({"op": "delete", "table": "Nuage_VM_Table", "where": []}),
+                    json!({"op": "update", "table": "Bridge", "where": local, "row": {"ports": keep}}),
+                ],
+            );
+        }
+        self.running.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What ovs-vswitchd does when it has carried out a configuration: `cur_cfg` follows `next_cfg`. A client that does
+/// not say --no-wait waits for it.
+fn configure(row: &Row) -> Option<Row> {
+    let number = |column: &str| row.get(column).and_then(Value::as_i64).unwrap_or(0);
+    (number("next_cfg") > number("cur_cfg"))
+        .then(|| Row::from([("cur_cfg".to_owned(), json!(number("next_cfg")))]))
+}
+
+/// The switch, alubr0 with its internal port, and one connected controller of role master.
+fn ready_rows(system_id: &str) -> Vec<Value> {
+    let insert = |table: &str, name: &str, row: Value| json!({"op": "insert", "table": table, "uuid-name": name, "row": row});
+    vec![
+        insert("Interface", "interface", json!({"name": BRIDGE, "type": "internal"})),
+        insert("Port", "port", json!({"name": BRIDGE, "interfaces": ["named-uuid", "interface"]})),
+        insert(
+            "Controller",
+            "controller",
+            json!({"target": "tcp:127.0.0.1:6633", "role": "master", "is_connected": true}),
+        ),
+        insert(
+            "Bridge",
+            "bridge",
+            json!({
+                "name": BRIDGE, "ports": ["named-uuid", "port"], "controller": ["named-uuid", "controller"]
+            }),
+        ),
+        insert(
+            "Open_vSwitch",
+            "switch",
+            json!({
+                "bridges": ["named-uuid", "bridge"], "external_ids": ["map", [["system-id", system_id]]]
+            }),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vrs() -> Vrs {
+        Vrs::new(Entropy::seeded(1), &VrsOptions::default()).unwrap()
+    }
+
+    fn names(vrs: &Vrs, table: &str) -> Vec<Value> {
+        vrs.server().rows(DATABASE, table).into_iter().map(|(_, row)| row["name"].clone()).collect()
+    }
+
+    #[test]
+    fn a_new_switch_has_its_bridge_and_one_master() {
+        let vrs = vrs();
+        assert_eq!(names(&vrs, "Bridge"), [BRIDGE]);
+        let controllers = vrs.server().rows(DATABASE, "Controller");
+        assert_eq!(controllers.len(), 1);
+        assert_eq!(controllers[0].1["role"], "master");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_rows() {
+        let rows = |seed| {
+            Vrs::new(Entropy::seeded(seed), &VrsOptions::default()).unwrap().server().rows(DATABASE, "Bridge")
+        };
+        assert_eq!(rows(7), rows(7));
+        assert_ne!(rows(7), rows(8));
+    }
+
+    #[test]
+    fn cur_cfg_follows_next_cfg() {
+        let vrs = vrs();
+        let more = json!({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]});
+        vrs.server().transact(DATABASE, &[more]);
+        assert_eq!(vrs.server().rows(DATABASE, "Open_vSwitch")[0].1["cur_cfg"], 1);
+    }
+
+    #[tokio::test]
+    async fn a_restart_ends_sessions_and_may_lose_the_rows_of_containers() {
+        let vrs = vrs();
+        vrs.server().transact(DATABASE, &[
+            json!({"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": "nu1"}}),
+            json!({"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": "nu1", "interfaces": ["named-uuid", "i"]}}),
+            json!({"op": "mutate", "table": "Bridge", "where": [], "mutations": [["ports", "insert", ["named-uuid", "p"]]]}),
+            json!({"op": "insert", "table": "Nuage_Port_Table", "row": {"name": "nu1"}}),
+        ]);
+        let client = nuage_ovsdb::client::Client::spawn(
+            vrs.connect().unwrap(),
+            nuage_ovsdb::client::Limits::default(),
+        );
+        let patience = std::time::Duration::from_secs(5);
+        client.call("echo", json!([]), patience).await.unwrap();
+        vrs.stop();
+        assert!(vrs.connect().is_none());
+        assert_eq!(client.call("echo", json!([]), patience).await, Err(Error::Closed));
+        vrs.start(false);
+        assert_eq!(names(&vrs, "Nuage_Port_Table"), ["nu1"]);
+        vrs.stop();
+        vrs.start(true);
+        assert!(names(&vrs, "Nuage_Port_Table").is_empty());
+        assert_eq!(
+            (names(&vrs, "Port"), names(&vrs, "Interface")),
+            (vec![json!(BRIDGE)], vec![json!(BRIDGE)])
+        );
+    }
+}
