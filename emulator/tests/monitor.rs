@@ -191,6 +191,9 @@ async fn concurrent_first_sights_make_one_zone_each_and_no_block_twice() {
     addresses.sort();
     assert_eq!(addresses, ["10.0.0.0", "10.0.1.0", "10.0.2.0", "10.0.3.0"]);
     assert_eq!(world.vsd.snapshot("zone").len(), 4);
+    // Enterprise and domain, zone looked for and made, subnet looked for and made: once for each namespace. The
+    // present subnets: once.
+    assert_eq!(world.faults.requests.load(Ordering::Relaxed), 3 * 6 + 1);
 }
 
 #[tokio::test(start_paused = true)]

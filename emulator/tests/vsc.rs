@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -25,9 +25,16 @@ const URL: &str = "https://vsd/nuage/api/v6";
 struct World {
     vsd: Vsd,
     vrs: Vrs,
+    faults: Faults,
+    _controller: tokio::task::JoinHandle<()>,
+}
+
+#[derive(Clone, Default)]
+struct Faults {
     /// The VSD answers 503.
     unavailable: Arc<AtomicBool>,
-    _controller: tokio::task::JoinHandle<()>,
+    /// Milliseconds that the VSD takes for each answer.
+    delay: Arc<AtomicU64>,
 }
 
 struct Pod<'a> {
@@ -59,20 +66,21 @@ fn vsd() -> Vsd {
     vsd
 }
 
-fn peer(vsd: &Vsd, unavailable: &Arc<AtomicBool>) -> HttpService {
-    let unavailable = Arc::clone(unavailable);
-    let router = vsd.router().layer(from_fn(move |request: Request, next: Next| {
-        let failing = unavailable.load(Ordering::Relaxed);
-        async move {
-            if !failing {
-                return next.run(request).await;
-            }
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-            response
-        }
-    }));
+fn peer(vsd: &Vsd, faults: &Faults) -> HttpService {
+    let faults = faults.clone();
+    let router =
+        vsd.router().layer(from_fn(move |request: Request, next: Next| fail(faults.clone(), request, next)));
     in_process(router, Some(PeerCertificate { common_name: "csproot".to_owned() }))
+}
+
+async fn fail(faults: Faults, request: Request, next: Next) -> Response {
+    tokio::time::sleep(Duration::from_millis(faults.delay.load(Ordering::Relaxed))).await;
+    if !faults.unavailable.load(Ordering::Relaxed) {
+        return next.run(request).await;
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
 }
 
 fn run(controller: Controller, vrs: &Vrs) -> tokio::task::JoinHandle<()> {
@@ -90,11 +98,11 @@ fn run(controller: Controller, vrs: &Vrs) -> tokio::task::JoinHandle<()> {
 }
 
 fn world() -> World {
-    let (vsd, unavailable) = (vsd(), Arc::default());
+    let (vsd, faults) = (vsd(), Faults::default());
     let options = VrsOptions { empty: false, system_id: "node-1".to_owned() };
     let vrs = Vrs::new(Entropy::seeded(2), &options).unwrap();
-    let controller = run(Controller::new(peer(&vsd, &unavailable), URL), &vrs);
-    World { vsd, vrs, unavailable, _controller: controller }
+    let controller = run(Controller::new(peer(&vsd, &faults), URL), &vrs);
+    World { vsd, vrs, faults, _controller: controller }
 }
 
 impl World {
@@ -257,11 +265,11 @@ async fn a_port_of_an_unknown_subnet_waits_without_holding_up_others_until_the_s
 #[tokio::test(start_paused = true)]
 async fn a_vsd_that_fails_is_asked_again() {
     let world = world();
-    world.unavailable.store(true, Ordering::Relaxed);
+    world.faults.unavailable.store(true, Ordering::Relaxed);
     world.add(&Pod::new("a"));
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(world.address("a"), "");
-    world.unavailable.store(false, Ordering::Relaxed);
+    world.faults.unavailable.store(false, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(11)).await;
     assert_eq!(world.address("a"), "10.1.0.2");
 }
@@ -300,7 +308,7 @@ async fn a_container_of_another_switch_is_taken_over_but_never_removed() {
     settled().await;
     let options = VrsOptions { empty: false, system_id: "node-2".to_owned() };
     let other = Vrs::new(Entropy::seeded(3), &options).unwrap();
-    let _second = run(Controller::new(peer(&world.vsd, &Arc::default()), URL), &other);
+    let _second = run(Controller::new(peer(&world.vsd, &Faults::default()), URL), &other);
     settled().await;
     assert_eq!(world.containers(), ["a"], "an empty switch removes nothing of another");
     for (_, row) in world.vrs.server().rows(DATABASE, "Nuage_Port_Table") {
@@ -358,9 +366,38 @@ async fn a_port_that_moves_to_another_subnet_gets_an_address_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_too_late_is_not_written_into_a_row_that_asks_for_something_else() {
+    let world = world();
+    world.vsd.bootstrap(&site("t", "10.2.0.0/24")).unwrap();
+    settled().await;
+    world.faults.delay.store(1_000, Ordering::Relaxed);
+    world.add(&Pod::new("a"));
+    // Container, enterprise, domain, zone and subnet are looked up, then the container is made.
+    tokio::time::sleep(Duration::from_millis(5_500)).await;
+    let row = json!({ "nuage_network": "t" });
+    world.transact(&[json!({ "op": "update", "table": "Nuage_Port_Table", "where": [], "row": row })]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((world.containers(), world.address("a")), (vec!["a".to_owned()], String::new()));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(world.address("a"), "10.2.0.2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_goes_while_it_is_resolved_leaves_nothing_behind() {
+    let world = world();
+    world.faults.delay.store(1_000, Ordering::Relaxed);
+    world.add(&Pod::new("a"));
+    tokio::time::sleep(Duration::from_millis(6_500)).await;
+    world.delete("Nuage_VM_Table", "vm_uuid", "uuid-a");
+    world.delete("Nuage_Port_Table", "name", "nua");
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(world.containers().is_empty() && world.vsd.snapshot("vport").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_vport_joins_the_policy_groups_it_names_and_a_missing_one_does_not_matter() {
     let world = world();
-    let client = client::Client::new(peer(&world.vsd, &Arc::default()), URL);
+    let client = client::Client::new(peer(&world.vsd, &Faults::default()), URL);
     let domain = world.vsd.snapshot("domain")[0]["ID"].as_str().unwrap().to_owned();
     let group = json!({ "name": "web", "type": "SOFTWARE" });
     let group = client.create(&format!("domains/{domain}/policygroups"), &group).await.unwrap();
@@ -404,9 +441,9 @@ async fn preparing_makes_a_bare_switch_a_vrs_once() {
     assert_eq!((rows("Controller").len(), &rows("Controller")[0].1["role"]), (1, &json!("master")));
 
     let vsd = vsd();
-    let controller = Controller::new(peer(&vsd, &Arc::default()), URL).preparing();
+    let controller = Controller::new(peer(&vsd, &Faults::default()), URL).preparing();
     let task = run(controller, &vrs);
-    let world = World { vsd, vrs: vrs.clone(), unavailable: Arc::default(), _controller: task };
+    let world = World { vsd, vrs: vrs.clone(), faults: Faults::default(), _controller: task };
     world.add(&Pod::new("a"));
     settled().await;
     assert_eq!(world.address("a"), "10.1.0.2");
