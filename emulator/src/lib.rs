@@ -4,5 +4,8 @@
 pub mod clock;
 pub mod entropy;
 pub mod http;
+pub mod monitor;
 pub mod ovsdb;
 pub mod vrs;
+pub mod vsc;
+pub mod vsd;

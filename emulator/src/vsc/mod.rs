@@ -1,0 +1,83 @@
+//! The VSC: an OVSDB client of one VRS and an HTTP client of the VSD that resolves ports. What the rows say is
+//! brought about in the VSD and answered in the port's row; whatever was missed is made up for at the next
+//! connection. Never removes a port's row, never gives up, never asks faster than its backoff.
+
+mod prepare;
+mod queue;
+mod rows;
+mod session;
+mod settle;
+mod view;
+
+use std::convert::Infallible;
+use std::io;
+
+use futures_util::future::BoxFuture;
+use nuage_ovsdb::client::{Client, Limits};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use prepare::prepare;
+
+use crate::http::HttpService;
+use crate::vsd::client as vsd;
+
+/// A byte stream to the VRS.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A stream that is being opened.
+pub type Connecting = BoxFuture<'static, io::Result<Box<dyn Stream>>>;
+
+/// The controller of one VRS.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    vsd: vsd::Client,
+    prepares: bool,
+}
+
+impl Controller {
+    /// A controller that reaches the VSD by `vsd`, with the identity of a user who may make containers. `vsd_url`
+    /// is the base of its API, for instance `https://vsd:7443/nuage/api/v6`.
+    pub fn new(vsd: HttpService, vsd_url: &str) -> Self {
+        Self { vsd: vsd::Client::new(vsd, vsd_url), prepares: false }
+    }
+
+    /// Has each connection begin with [`prepare`]: for a server that is no VRS yet, and forgets the role of its
+    /// controller when it restarts.
+    #[must_use]
+    pub fn preparing(mut self) -> Self {
+        self.prepares = true;
+        self
+    }
+
+    /// Serves the VRS that `connect` opens streams to, and connects again when one ends, later and later (at
+    /// most 10 s) while it fails. Ends only by being dropped.
+    pub async fn run(&self, connect: impl Fn() -> Connecting + Send + Sync) -> Infallible {
+        let mut failures = 0;
+        loop {
+            let mut served = false;
+            let reason = match tokio::time::timeout(session::DEADLINE, connect()).await {
+                Ok(Ok(stream)) => self.serve(stream, || served = true).await,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no connection in time".to_owned(),
+            };
+            failures = if served { 0 } else { failures + 1 };
+            tracing::info!(reason, "no connection to the VRS");
+            tokio::time::sleep(queue::wait(failures)).await;
+        }
+    }
+
+    /// Serves one connection; returns why it ended.
+    async fn serve(&self, stream: Box<dyn Stream>, ready: impl FnMut() + Send) -> String {
+        let client = Client::spawn(stream, Limits::default());
+        if self.prepares
+            && let Err(error) = prepare(&client).await
+        {
+            return error.to_string();
+        }
+        match session::serve(client, &self.vsd, ready).await {
+            Ok(never) => match never {},
+            Err(error) => error.to_string(),
+        }
+    }
+}

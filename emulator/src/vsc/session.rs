@@ -1,0 +1,175 @@
+//! One connection to the VRS: what it has at first and each change become tasks, and tasks are settled with the
+//! VSD, several at a time. Ends with the connection; never with a task.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use futures_util::future::OptionFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use nuage_ovsdb::Error;
+use nuage_ovsdb::client::{Client, RowChange};
+use nuage_ovsdb::operation::{Condition, Operation};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::queue::{Queue, Task};
+use super::rows::{self, Answer, DATABASE, PORTS, Port};
+use super::settle;
+use super::view::{View, Wanted};
+use crate::vsd::client as vsd;
+
+/// How long one exchange with the VRS may take.
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+/// The most tasks at a time: a slow answer for one pod must not hold up the others.
+const PARALLEL: usize = 16;
+
+/// Serves one VRS until its connection ends. `ready` is called once its rows are known.
+///
+/// # Errors
+/// Why it ended.
+pub(super) async fn serve(
+    client: Client,
+    vsd: &vsd::Client,
+    mut ready: impl FnMut(),
+) -> Result<Infallible, Error> {
+    let vrs = identity(&client).await?;
+    let mut monitor = client.monitor(DATABASE, rows::watched(), DEADLINE).await?;
+    let (mut view, mut queue) = (View::default(), Queue::default());
+    let now = Instant::now();
+    for ((table, uuid), row) in monitor.rows() {
+        let change = RowChange { table: table.clone(), uuid: *uuid, old: None, new: Some(row.clone()) };
+        touch(&mut queue, view.apply(&change), now);
+    }
+    queue.touch(Task::Orphans, now);
+    ready();
+    let mut jobs = FuturesUnordered::new();
+    loop {
+        while jobs.len() < PARALLEL
+            && let Some(task) = queue.take(Instant::now())
+        {
+            jobs.push(job(&client, vsd, &vrs, &view, task));
+        }
+        let due: OptionFuture<_> = queue.due().map(tokio::time::sleep_until).into();
+        tokio::select! {
+            biased;
+            changes = monitor.next() => {
+                for change in changes? {
+                    touch(&mut queue, view.apply(&change), Instant::now());
+                }
+            }
+            Some(ended) = jobs.next(), if !jobs.is_empty() => {
+                let Ended { task, failed, orphans } = ended;
+                let gone = orphans.into_iter().filter(|uuid| !view.has(uuid)).collect();
+                touch(&mut queue, gone, Instant::now());
+                queue.done(&task, failed, Instant::now());
+            }
+            Some(()) = due, if jobs.len() < PARALLEL => {}
+        }
+    }
+}
+
+fn touch(queue: &mut Queue, entities: BTreeSet<String>, now: Instant) {
+    for entity in entities.into_iter().filter(|entity| !entity.is_empty()) {
+        queue.touch(Task::Entity(entity), now);
+    }
+}
+
+/// What identifies the VRS in the VSD: the system's ID, or the row's where it has none.
+async fn identity(client: &Client) -> Result<String, Error> {
+    let select = Operation::select("Open_vSwitch", &[], &["_uuid", "external_ids"]);
+    let results = client.transact(DATABASE, vec![select], DEADLINE).await?;
+    let rows = results.first().map(nuage_ovsdb::client::OperationResult::rows).unwrap_or_default();
+    let row = rows.into_iter().next();
+    let row = row.ok_or_else(|| Error::Unexpected {
+        method: "transact".to_owned(),
+        answer: "the VRS has no row in Open_vSwitch".to_owned(),
+    })?;
+    let system = rows::map(&row, "external_ids").remove("system-id").filter(|system| !system.is_empty());
+    let own = || row.get("_uuid").and_then(|uuid| uuid.get(1)).and_then(Value::as_str).map(str::to_owned);
+    Ok(system.or_else(own).unwrap_or_default())
+}
+
+/// How a task ended.
+struct Ended {
+    task: Task,
+    failed: bool,
+    /// Entities that the VSD has of this VRS.
+    orphans: Vec<String>,
+}
+
+/// A task with all it needs, so that it can run beside others. What is wanted is read when it begins.
+fn job<'a>(
+    client: &'a Client,
+    vsd: &'a vsd::Client,
+    vrs: &'a str,
+    view: &View,
+    task: Task,
+) -> impl Future<Output = Ended> + Send + use<'a> {
+    let wanted = match &task {
+        Task::Entity(entity) => view.wanted(entity),
+        Task::Orphans => Wanted::Unchanged,
+    };
+    async move {
+        let mut orphans = Vec::new();
+        let result = match &task {
+            Task::Orphans => known(vsd, vrs).await.map(|known| orphans = known),
+            Task::Entity(entity) => settle(client, vsd, vrs, entity, wanted).await,
+        };
+        if let Err(error) = &result {
+            tracing::warn!(?task, %error, "not settled with the VSD");
+        }
+        Ended { task, failed: result.is_err(), orphans }
+    }
+}
+
+async fn known(client: &vsd::Client, vrs: &str) -> Result<Vec<String>, vsd::Error> {
+    let containers = client.list("containers", Some(("VRSID", vrs))).await?;
+    let ours = containers.iter().filter(|container| container.get("VRSID").is_some_and(|id| id == vrs));
+    Ok(ours.filter_map(|container| container.get("UUID")?.as_str().map(str::to_owned)).collect())
+}
+
+async fn settle(
+    client: &Client,
+    vsd: &vsd::Client,
+    vrs: &str,
+    entity: &str,
+    wanted: Wanted,
+) -> Result<(), vsd::Error> {
+    let (entity, ports) = match wanted {
+        Wanted::Unchanged => return Ok(()),
+        Wanted::Absent => return settle::remove(vsd, vrs, entity).await,
+        Wanted::Present(entity, ports) => (entity, ports),
+    };
+    if ports.is_empty() {
+        // Neither rows to serve nor a reason to keep what was served.
+        return settle::remove(vsd, vrs, &entity.uuid).await;
+    }
+    let mut result = Ok(());
+    for (port, answer) in settle::provide(vsd, vrs, &entity, ports).await? {
+        match answer {
+            Ok(answer) if answer == port.answer => {}
+            Ok(answer) => write(client, &port, &answer).await,
+            Err(error) => {
+                tracing::warn!(port = port.asked.name, %error, "port not resolved");
+                result = Err(error);
+            }
+        }
+    }
+    result
+}
+
+/// Writes the answer into the port's row, if that is still there and still asks for the same. If not, its change
+/// is on its way here; if the connection is gone, the next one begins anew.
+async fn write(client: &Client, port: &Port, answer: &Answer) {
+    let row = [Condition::row(port.row)];
+    let guard = port.asked.guard();
+    let columns: Vec<&str> = guard.keys().map(String::as_str).collect();
+    let operations = vec![
+        Operation::require(PORTS, &row, &columns, true, std::slice::from_ref(&guard)),
+        Operation::update(PORTS, &row, &answer.row()),
+    ];
+    if let Err(error) = client.transact(DATABASE, operations, DEADLINE).await {
+        tracing::info!(port = port.asked.name, %error, "answer not written");
+    }
+}

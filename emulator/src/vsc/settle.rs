@@ -1,0 +1,217 @@
+//! Brings what the VSD has of one entity in line with what the VRS wants: container, interfaces, policy groups.
+//! Repeating it changes nothing. Never touches a container of another VRS except to take over one that runs here.
+
+use serde_json::{Value, json};
+
+use super::rows::{Answer, Entity, Port};
+use crate::vsd::client::{Client, Error, id};
+use crate::vsd::error::code;
+
+/// A port's place in the VSD.
+struct Place {
+    domain: String,
+    subnet: String,
+    evpn: u64,
+    vrf: u64,
+}
+
+/// What came of each port of an entity.
+pub(super) type Outcome = Vec<(Port, Result<Answer, Error>)>;
+
+/// Removes the entity's container, if it is this VRS's.
+pub(super) async fn remove(vsd: &Client, vrs: &str, entity: &str) -> Result<(), Error> {
+    let Some(container) = vsd.find("containers", "UUID", entity).await? else { return Ok(()) };
+    let owner = container.get("VRSID").and_then(Value::as_str);
+    if owner.is_none_or(|owner| owner == vrs) {
+        vsd.delete(&format!("containers/{}", id(&container)?)).await?;
+    }
+    Ok(())
+}
+
+/// Makes what is missing of the entity's container, removes what is too much, and tells what each port got.
+///
+/// # Errors
+/// Where nothing can be said of any port.
+pub(super) async fn provide(
+    vsd: &Client,
+    vrs: &str,
+    entity: &Entity,
+    ports: Vec<Port>,
+) -> Result<Outcome, Error> {
+    let mut container = vsd.find("containers", "UUID", &entity.uuid).await?;
+    if let Some(present) = &container {
+        adopt(vsd, vrs, present).await?;
+        shed(vsd, present, &ports).await?;
+    }
+    let mut outcome = Vec::new();
+    for port in ports {
+        let answer = attach(vsd, vrs, entity, &port, &mut container).await;
+        outcome.push((port, answer));
+    }
+    Ok(outcome)
+}
+
+async fn adopt(vsd: &Client, vrs: &str, container: &Value) -> Result<(), Error> {
+    if container.get("VRSID").and_then(Value::as_str) == Some(vrs) {
+        return Ok(());
+    }
+    vsd.update(&format!("containers/{}", id(container)?), &json!({ "VRSID": vrs })).await
+}
+
+/// Removes interfaces whose ports have gone.
+async fn shed(vsd: &Client, container: &Value, ports: &[Port]) -> Result<(), Error> {
+    for interface in interfaces(container) {
+        let name = interface.get("name").and_then(Value::as_str).unwrap_or_default();
+        if !ports.iter().any(|port| port.asked.name == name) {
+            vsd.delete(&format!("containerinterfaces/{}", id(interface)?)).await?;
+        }
+    }
+    Ok(())
+}
+
+fn interfaces(container: &Value) -> impl Iterator<Item = &Value> {
+    container.get("interfaces").and_then(Value::as_array).into_iter().flatten()
+}
+
+async fn attach(
+    vsd: &Client,
+    vrs: &str,
+    entity: &Entity,
+    port: &Port,
+    container: &mut Option<Value>,
+) -> Result<Answer, Error> {
+    let place = locate(vsd, &entity.enterprise, port).await?;
+    let wanted = wanted(port, &place);
+    let mut interface = match container {
+        Some(container) => present(vsd, container, port, &wanted).await?,
+        None => None,
+    };
+    if interface.is_none() {
+        let made = make(vsd, vrs, entity, container.is_some(), &wanted).await?;
+        interface = interfaces_named(&made, &port.asked.name);
+        *container = Some(made);
+    }
+    let interface =
+        interface.ok_or_else(|| Error::Malformed("a container without its interface".to_owned()))?;
+    join(vsd, &place, port, &interface).await;
+    let text = |attribute: &str| {
+        let value = interface.get(attribute).and_then(Value::as_str);
+        value.map(str::to_owned).ok_or_else(|| Error::Malformed(format!("an interface without {attribute}")))
+    };
+    Ok(Answer {
+        address: text("IPAddress")?,
+        mask: text("netmask")?,
+        gateway: text("gateway")?,
+        evpn: place.evpn,
+        vrf: place.vrf,
+    })
+}
+
+fn wanted(port: &Port, place: &Place) -> Value {
+    json!({
+        "name": port.asked.name,
+        "VPortName": port.asked.name,
+        "MAC": port.asked.mac,
+        "attachedNetworkID": place.subnet,
+        "attachedNetworkType": "SUBNET",
+        "IPAddress": port.asked.metadata("static-ip"),
+    })
+}
+
+fn interfaces_named(container: &Value, name: &str) -> Option<Value> {
+    let is = |interface: &&Value| interface.get("name").and_then(Value::as_str) == Some(name);
+    interfaces(container).find(is).cloned()
+}
+
+/// The interface that is there already, unless it is in another subnet or has another address than asked for:
+/// then it is removed. A new MAC address does not change the address.
+async fn present(
+    vsd: &Client,
+    container: &Value,
+    port: &Port,
+    wanted: &Value,
+) -> Result<Option<Value>, Error> {
+    let Some(interface) = interfaces_named(container, &port.asked.name) else { return Ok(None) };
+    let differs = |attribute: &str| {
+        wanted.get(attribute).is_some_and(|value| !value.is_null() && interface.get(attribute) != Some(value))
+    };
+    let path = format!("containerinterfaces/{}", id(&interface)?);
+    if differs("attachedNetworkID") || differs("IPAddress") {
+        vsd.delete(&path).await?;
+        return Ok(None);
+    }
+    if differs("MAC") {
+        vsd.update(&path, &json!({ "MAC": port.asked.mac })).await?;
+    }
+    Ok(Some(interface))
+}
+
+/// Makes the interface, with its container where that is missing, and returns the container.
+async fn make(
+    vsd: &Client,
+    vrs: &str,
+    entity: &Entity,
+    present: bool,
+    interface: &Value,
+) -> Result<Value, Error> {
+    if !present {
+        let body = json!({
+            "name": entity.name,
+            "UUID": entity.uuid,
+            "orchestrationID": entity.orchestration.as_ref().unwrap_or(&entity.uuid),
+            "userName": entity.user,
+            "VRSID": vrs,
+            "interfaces": [interface],
+        });
+        match vsd.create("containers", &body).await {
+            // It came up between our look and now: it gets an interface below.
+            Err(error) if error.code() == Some(code::UUID_IN_USE) => {}
+            result => return result,
+        }
+    }
+    let found = vsd.find("containers", "UUID", &entity.uuid).await?;
+    let found = found.ok_or_else(|| Error::Missing(format!("container {}", entity.uuid)))?;
+    let path = format!("containers/{}", id(&found)?);
+    vsd.create(&format!("{path}/containerinterfaces"), interface).await?;
+    vsd.read(&path).await
+}
+
+async fn locate(vsd: &Client, enterprise: &str, port: &Port) -> Result<Place, Error> {
+    let asked = &port.asked;
+    let enterprise = named(vsd, "enterprises", "enterprise", enterprise).await?;
+    let domains = format!("enterprises/{}/domains", id(&enterprise)?);
+    let domain = named(vsd, &domains, "domain", &asked.domain).await?;
+    let zones = format!("domains/{}/zones", id(&domain)?);
+    let zone = named(vsd, &zones, "zone", &asked.zone).await?;
+    let subnets = format!("zones/{}/subnets", id(&zone)?);
+    let subnet = named(vsd, &subnets, "subnet", &asked.network).await?;
+    let service = |object: &Value| object.get("serviceID").and_then(Value::as_u64).unwrap_or(0);
+    Ok(Place {
+        evpn: service(&subnet),
+        vrf: service(&domain),
+        domain: id(&domain)?.to_owned(),
+        subnet: id(&subnet)?.to_owned(),
+    })
+}
+
+async fn named(vsd: &Client, path: &str, entity: &str, name: &str) -> Result<Value, Error> {
+    let found = vsd.find(path, "name", name).await?;
+    found.ok_or_else(|| Error::Missing(format!("{entity} {name:?}")))
+}
+
+/// Puts the vPort into the policy groups that the port names. One that is missing does not keep a pod from its
+/// address.
+async fn join(vsd: &Client, place: &Place, port: &Port, interface: &Value) {
+    let groups = port.asked.metadata("nuage-policy-group").unwrap_or_default();
+    for group in groups.split(',').map(str::trim).filter(|group| !group.is_empty()) {
+        let joined = async {
+            let vport = interface.get("VPortID").and_then(Value::as_str).unwrap_or_default();
+            let groups = format!("domains/{}/policygroups", place.domain);
+            let found = named(vsd, &groups, "policygroup", group).await?;
+            vsd.add_member(&format!("policygroups/{}/vports", id(&found)?), vport).await
+        };
+        if let Err(error) = joined.await {
+            tracing::warn!(port = port.asked.name, group, %error, "policy group not joined");
+        }
+    }
+}

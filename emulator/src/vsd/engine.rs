@@ -1,0 +1,331 @@
+//! The resource engine: create, read, list, update and delete objects of whatever entities the model has.
+//! What one entity does differently stands in [`super::behaviour`]; nothing here names an entity but the root.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::auth::Key;
+use super::behaviour;
+use super::error::Refusal;
+use super::filter::Filter;
+use super::model::{Attribute, Edge, Entity, Model, Name, ROOT};
+use super::store::{Object, Store};
+use super::validate;
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+
+/// The user whom automatic changes are attributed to; the same on all installations of the real VSD.
+pub(super) const SYSTEM_USER: Uuid = Uuid::from_u128(0x43f8_868f_4bc1_472c_9d19_533d_cfcb_1ee0);
+
+/// The server's own attributes, which no spec file lists and each object has.
+const COMMON: [Name; 10] = [
+    "ID",
+    "parentID",
+    "parentType",
+    "owner",
+    "creationDate",
+    "lastUpdatedDate",
+    "lastUpdatedBy",
+    "entityScope",
+    "embeddedMetadata",
+    "children",
+];
+
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) model: Arc<Model>,
+    pub(super) store: Store,
+    /// The last number that was given out of each named range.
+    pub(super) numbers: BTreeMap<Name, u64>,
+    /// The API keys of each user.
+    pub(super) keys: BTreeMap<Uuid, Vec<Key>>,
+    pub(super) entropy: Entropy,
+    pub(super) clock: Clock,
+    /// Who makes the current change.
+    pub(super) actor: Uuid,
+}
+
+/// Which part of a collection is wanted, and how it is ordered.
+#[derive(Debug, Default)]
+pub(super) struct Query {
+    pub(super) filter: Option<Filter>,
+    /// Attributes, and whether they descend.
+    pub(super) order: Vec<(String, bool)>,
+    /// First object and number of objects; all of them where absent.
+    pub(super) window: Option<(usize, usize)>,
+}
+
+impl Engine {
+    pub(super) fn new(clock: Clock, entropy: Entropy) -> Self {
+        let model = Model::load();
+        let store = Store::new(Arc::clone(&model));
+        let (numbers, keys) = (BTreeMap::new(), BTreeMap::new());
+        Self { model, store, numbers, keys, entropy, clock, actor: SYSTEM_USER }
+    }
+
+    /// Does `work` as `actor`, wholly or not at all.
+    pub(super) fn change<T>(
+        &mut self,
+        actor: Uuid,
+        work: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.actor = actor;
+        let result = work(self);
+        if result.is_err() {
+            self.store.roll_back();
+        }
+        self.store.commit();
+        result
+    }
+
+    /// The time of a change: milliseconds since 1970 of the whole second.
+    pub(super) fn second(&self) -> u64 {
+        self.clock.now() / 1000 * 1000
+    }
+
+    pub(super) fn find(&self, entity: Name, id: &str) -> Result<&Object, Refusal> {
+        let found = Uuid::try_parse(id).ok().and_then(|id| self.store.of(entity, id));
+        found.ok_or_else(|| Refusal::not_found(entity, id))
+    }
+
+    pub(super) fn create(
+        &mut self,
+        entity: Name,
+        parent: Option<(Name, Uuid)>,
+        body: &Map<String, Value>,
+    ) -> Result<Uuid, Refusal> {
+        let model = Arc::clone(&self.model);
+        let (_, facts) = model.entity(entity).ok_or_else(|| Refusal::no_such_path(entity))?;
+        let now = self.second();
+        let mut draft = Object {
+            id: self.entropy.uuid(),
+            entity,
+            parent,
+            created: now,
+            updated: now,
+            owner: self.actor,
+            updated_by: self.actor,
+            values: validate::new(facts, body)?,
+        };
+        let behaviour = behaviour::of(entity);
+        behaviour.creating(self, &mut draft, body)?;
+        self.refuse_duplicate(facts, &draft)?;
+        let id = draft.id;
+        self.store.insert(draft);
+        behaviour.created(self, id, body)?;
+        Ok(id)
+    }
+
+    pub(super) fn update(
+        &mut self,
+        entity: Name,
+        id: Uuid,
+        body: &Map<String, Value>,
+        confirmed: bool,
+    ) -> Result<(), Refusal> {
+        let model = Arc::clone(&self.model);
+        let (_, facts) = model.entity(entity).ok_or_else(|| Refusal::no_such_path(entity))?;
+        let before = self.find(entity, &id.to_string())?.clone();
+        let mut after = before.clone();
+        validate::update(facts, body, &mut after)?;
+        let behaviour = behaviour::of(entity);
+        behaviour.updating(self, &before, &mut after, confirmed)?;
+        let same = |(name, attribute): (&Name, &Attribute)| {
+            let secret = attribute.secret && before.values.get(name) != after.values.get(name);
+            !secret && self.field(&before, name) == self.field(&after, name)
+        };
+        if facts.attributes.iter().all(same) {
+            return Err(behaviour::no_change());
+        }
+        if facts.unique.is_some_and(|name| before.values.get(name) != after.values.get(name)) {
+            self.refuse_duplicate(facts, &after)?;
+        }
+        (after.updated, after.updated_by) = (self.second(), self.actor);
+        self.store.replace(after);
+        Ok(())
+    }
+
+    /// Deletes an object and what lies below it.
+    pub(super) fn delete(&mut self, entity: Name, id: Uuid, confirmed: bool) -> Result<(), Refusal> {
+        let object = self.find(entity, &id.to_string())?.clone();
+        behaviour::of(entity).deleting(self, &object, confirmed)?;
+        let children = self.children(&object);
+        if !confirmed && !children.is_empty() && behaviour::of(entity).asks() {
+            let title = format!("This {entity} has objects below it");
+            return Err(Refusal::confirm(&title, "Removing it will remove them too."));
+        }
+        self.cascade(&object);
+        Ok(())
+    }
+
+    /// Takes out an object whose deletion was allowed, with everything below it.
+    pub(super) fn cascade(&mut self, object: &Object) {
+        for child in self.children(object) {
+            if let Some(child) = self.store.get(child).cloned() {
+                self.cascade(&child);
+            }
+        }
+        self.store.remove(object.id);
+        behaviour::of(object.entity).deleted(self, object);
+    }
+
+    fn children(&self, object: &Object) -> Vec<Uuid> {
+        let Some((_, facts)) = self.model.entity(object.entity) else { return Vec::new() };
+        let owned = facts.children.iter().filter(|(_, edge)| edge.by.is_none() && !edge.member);
+        owned
+            .flat_map(|(child, _)| self.store.below(object.id, child))
+            .copied()
+            .filter(|child| {
+                let parent = self.store.get(*child).and_then(|child| child.parent);
+                parent.is_some_and(|(_, parent)| parent == object.id)
+            })
+            .collect()
+    }
+
+    fn refuse_duplicate(&self, facts: &Entity, object: &Object) -> Result<(), Refusal> {
+        let (Some(attribute), Some(code)) = (facts.unique, facts.duplicate) else { return Ok(()) };
+        let Some(value) = object.text(attribute) else { return Ok(()) };
+        let same = self.store.valued(object.entity, attribute, value).iter().filter(|id| **id != object.id);
+        let parent = |id: &Uuid| self.store.get(*id).and_then(|other| other.parent);
+        if same.into_iter().any(|id| parent(id) == object.parent) {
+            let entity = object.entity;
+            let description = format!("Another {entity} with the same {attribute} = {value} exists.");
+            return Err(Refusal::conflict(code, attribute, "Duplicate object", description));
+        }
+        Ok(())
+    }
+
+    /// The value of any attribute, the server's own included. A secret is null.
+    pub(super) fn field<'a>(&'a self, object: &'a Object, name: &str) -> Cow<'a, Value> {
+        let facts = self.model.entity(object.entity).and_then(|(_, facts)| facts.attribute(name));
+        if let Some((name, attribute)) = facts {
+            if attribute.secret {
+                return Cow::Owned(Value::Null);
+            }
+            return Cow::Borrowed(object.values.get(name).unwrap_or(&attribute.default));
+        }
+        Cow::Owned(match name {
+            "ID" => Value::from(object.id.to_string()),
+            "parentID" => object.parent.map_or(Value::Null, |(_, id)| Value::from(id.to_string())),
+            "parentType" => object.parent.map_or(Value::Null, |(entity, _)| Value::from(entity)),
+            "owner" => Value::from(object.owner.to_string()),
+            "lastUpdatedBy" => Value::from(object.updated_by.to_string()),
+            "creationDate" => Value::from(object.created),
+            "lastUpdatedDate" => Value::from(object.updated),
+            "entityScope" => Value::from(if object.parent.is_none() { "GLOBAL" } else { "ENTERPRISE" }),
+            _ => Value::Null,
+        })
+    }
+
+    /// An object as a client sees it: every attribute, absent ones as null.
+    pub(super) fn render(&self, object: &Object) -> Value {
+        let mut shown = Map::new();
+        let names = self.names(object.entity);
+        for name in names {
+            shown.insert(name.to_owned(), self.field(object, name).into_owned());
+        }
+        behaviour::of(object.entity).shown(self, object, &mut shown);
+        Value::Object(shown)
+    }
+
+    fn names(&self, entity: Name) -> impl Iterator<Item = Name> {
+        let facts = self.model.entity(entity).map(|(_, facts)| facts);
+        COMMON.into_iter().chain(facts.into_iter().flat_map(|facts| facts.attributes.keys().copied()))
+    }
+
+    /// The collection of an entity's objects below a parent, or all of them.
+    fn collection(&self, parent: Option<&Object>, entity: Name, edge: &Edge) -> Cow<'_, BTreeSet<Uuid>> {
+        match (parent, edge.by) {
+            (None, _) => Cow::Borrowed(self.store.all(entity)),
+            (Some(parent), Some(by)) => Cow::Borrowed(self.store.valued(entity, by, &parent.id.to_string())),
+            (Some(parent), None) if edge.member => Cow::Borrowed(self.store.members(parent.id, entity)),
+            (Some(parent), None) => Cow::Borrowed(self.store.below(parent.id, entity)),
+        }
+    }
+
+    /// The objects of a collection that a query wants, in its order, and how many match before paging.
+    pub(super) fn list(
+        &self,
+        parent: Option<&Object>,
+        entity: Name,
+        edge: &Edge,
+        query: &Query,
+    ) -> (usize, Vec<&Object>) {
+        let all = self.collection(parent, entity, edge);
+        let narrowed = query.filter.as_ref().and_then(|filter| self.narrowed(entity, filter, &all));
+        let hidden = |id: &&Uuid| parent.is_some() || !behaviour::of(entity).hidden(**id);
+        let passes = |object: &&Object| {
+            query
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.passes(self.names(entity), |name| self.field(object, name)))
+        };
+        let candidates = narrowed.as_ref().unwrap_or(&all);
+        let found = candidates.iter().filter(hidden).filter_map(|id| self.store.get(*id));
+        let mut found: Vec<&Object> = found.filter(passes).collect();
+        let count = found.len();
+        if count > 1 {
+            found.sort_by(|a, b| self.order(a, b, &query.order));
+        }
+        if let Some((first, length)) = query.window {
+            found = found.into_iter().skip(first).take(length).collect();
+        }
+        (count, found)
+    }
+
+    /// The objects of a collection that an index says can pass the filter, if an index can say so.
+    fn narrowed(&self, entity: Name, filter: &Filter, all: &BTreeSet<Uuid>) -> Option<BTreeSet<Uuid>> {
+        let (_, facts) = self.model.entity(entity)?;
+        filter.pinned().find_map(|(attribute, text)| {
+            if attribute == "ID" {
+                return Some(Uuid::try_parse(text).into_iter().filter(|id| all.contains(id)).collect());
+            }
+            if attribute == "parentID" {
+                let parent = Uuid::try_parse(text).ok()?;
+                return Some(self.store.below(parent, entity).intersection(all).copied().collect());
+            }
+            let (attribute, indexed) = facts.attribute(attribute)?;
+            let found = indexed.indexed.then(|| self.store.valued(entity, attribute, text))?;
+            Some(found.intersection(all).copied().collect())
+        })
+    }
+
+    fn order(&self, a: &Object, b: &Object, order: &[(String, bool)]) -> Ordering {
+        let by = |name: &str| compare(&self.field(a, name), &self.field(b, name));
+        let mut result = Ordering::Equal;
+        for (name, descending) in order {
+            result = result.then_with(|| if *descending { by(name).reverse() } else { by(name) });
+        }
+        result.then_with(|| by("name")).then_with(|| a.id.cmp(&b.id))
+    }
+
+    /// The edge from a parent (or the root) to a collection.
+    pub(super) fn edge(&self, parent: Option<&Object>, entity: Name) -> Option<&Edge> {
+        self.model.edge(parent.map_or(ROOT, |parent| parent.entity), entity)
+    }
+
+    /// The next number of a range that starts at `first`: the real VSD's numbers look random, ours are
+    /// countable.
+    pub(super) fn number(&mut self, range: Name, first: u64) -> u64 {
+        let number = self.numbers.entry(range).and_modify(|last| *last += 1).or_insert(first);
+        *number
+    }
+}
+
+fn compare(a: &Value, b: &Value) -> Ordering {
+    match (a, b) {
+        (Value::String(a), Value::String(b)) => a.cmp(b),
+        (Value::Number(a), Value::Number(b)) => {
+            a.as_f64().unwrap_or_default().total_cmp(&b.as_f64().unwrap_or_default())
+        }
+        (Value::Null, Value::Null) => Ordering::Equal,
+        (Value::Null, _) => Ordering::Less,
+        (_, Value::Null) => Ordering::Greater,
+        (a, b) => a.to_string().cmp(&b.to_string()),
+    }
+}

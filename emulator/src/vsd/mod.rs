@@ -1,0 +1,112 @@
+//! The VSD: Nuage's REST API over a data-driven resource engine, in memory. What there is stands in a model that
+//! is data; what an entity does beyond that is a hook in a file of its own. Never does I/O, never waits.
+
+mod addresses;
+mod auth;
+mod behaviour;
+mod bootstrap;
+pub mod client;
+
+mod engine;
+pub mod error;
+mod filter;
+mod model;
+mod reply;
+mod request;
+mod store;
+mod validate;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::any;
+use serde_json::Value;
+
+pub use bootstrap::Site;
+
+use self::engine::Engine;
+use self::error::Refusal;
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::http::PeerCertificate;
+
+/// The largest request body that is read, in bytes. Bulk calls of real clients stay below a megabyte.
+const LARGEST_BODY: usize = 4 * 1024 * 1024;
+
+/// The password of the operator's root user, on the real VSD as here.
+const PASSWORD: &str = "csproot";
+
+/// An emulated VSD. Clones share its objects.
+#[derive(Clone)]
+pub struct Vsd(Arc<Mutex<Engine>>);
+
+impl fmt::Debug for Vsd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Vsd")
+    }
+}
+
+impl Vsd {
+    /// A VSD with the operator's enterprise `csp` and its user `csproot` (password `csproot`).
+    pub fn new(clock: Clock, entropy: Entropy) -> Self {
+        let mut engine = Engine::new(clock, entropy);
+        behaviour::seed_enterprise(&mut engine);
+        behaviour::seed_user(&mut engine, PASSWORD);
+        engine.store.commit();
+        Self(Arc::new(Mutex::new(engine)))
+    }
+
+    /// The REST API at `/nuage/api/{v5_0,v6}`. Who asks is told by the `Authorization` header or by a
+    /// [`PeerCertificate`] among the request's extensions, whose common name is a user's name.
+    pub fn router(&self) -> Router {
+        Router::new().route("/nuage/api/{*path}", any(handle)).with_state(self.clone())
+    }
+
+    /// Makes what is missing of a site: enterprise, domain (with a template), zone and subnet.
+    ///
+    /// # Errors
+    /// What a client would be told, for instance that the range overlaps another subnet of the domain.
+    pub fn bootstrap(&self, site: &Site) -> Result<(), Refusal> {
+        bootstrap::site(&mut self.lock(), site)
+    }
+
+    /// Makes a user of the operator's enterprise, for a client that comes with a certificate of that common
+    /// name, if there is none. It has no usable password.
+    ///
+    /// # Errors
+    /// A name that is empty or longer than 255 characters.
+    pub fn certificate_user(&self, name: &str) -> Result<(), Refusal> {
+        bootstrap::certificate_user(&mut self.lock(), name)
+    }
+
+    /// All objects of an entity (its REST name, for instance `containerinterface`) as a client would see them,
+    /// sorted by ID: for tests and invariants.
+    pub fn snapshot(&self, entity: &str) -> Vec<Value> {
+        let engine = self.lock();
+        let ids = engine.store.all(entity).iter();
+        ids.filter_map(|id| engine.store.get(*id)).map(|object| engine.render(object)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Engine> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn handle(State(vsd): State<Vsd>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
+        return reply::refusal(&Refusal::too_large(LARGEST_BODY), Vec::new());
+    };
+    let request = request::Request {
+        method: &parts.method,
+        path: parts.uri.path().strip_prefix("/nuage/api").unwrap_or_default(),
+        query: parts.uri.query().unwrap_or_default(),
+        headers: &parts.headers,
+        peer: parts.extensions.get::<PeerCertificate>(),
+        body: &body,
+    };
+    request.answer(&mut vsd.lock())
+}
