@@ -32,12 +32,8 @@ pub struct Host {
     pub http: Arc<dyn Http>,
     /// Network namespaces and links.
     pub links: Arc<dyn Links>,
-    /// Configuration, journal and locks.
+    /// Configuration, journal and locks. Time is tokio's, which virtual time drives.
     pub files: Arc<dyn Files>,
-    /// The wall clock. Waiting goes through `tokio::time`, which virtual time drives.
-    pub clock: Arc<dyn Clock>,
-    /// Randomness: row identifiers and jitter.
-    pub random: Arc<dyn Random>,
 }
 
 impl fmt::Debug for Host {
@@ -251,16 +247,4 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The operating system's refusal.
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>>;
-}
-
-/// The wall clock.
-pub trait Clock: Send + Sync {
-    /// Milliseconds since 1970-01-01T00:00:00Z.
-    fn now(&self) -> u64;
-}
-
-/// Randomness that a simulation can seed.
-pub trait Random: Send + Sync {
-    /// 64 random bits.
-    fn next(&self) -> u64;
 }

@@ -60,5 +60,5 @@ pub(super) async fn teardown(
     let (rows, link, monitor) = tokio::join!(rows, link, monitor);
     let rows = rows.unwrap_or_else(|_| Err(too_late("removing the rows")));
     let link = link.map_err(|_| too_late("deleting the link")).and_then(|result| result.map_err(Error::from));
-    Teardown { found: matches!(rows, Ok(true)), vrs: rows.err(), link: link.err(), monitor: monitor.err() }
+    Teardown { vrs: rows.err(), link: link.err(), monitor: monitor.err() }
 }

@@ -1,0 +1,10 @@
+//! The CNI plugin for Kubernetes.
+
+use std::process::ExitCode;
+
+use nuage_cni::executable;
+use nuage_cni::orchestrator::Orchestrator;
+
+fn main() -> ExitCode {
+    executable::run(Orchestrator::Kubernetes)
+}

@@ -1,0 +1,10 @@
+//! The CNI plugin for OpenShift.
+
+use std::process::ExitCode;
+
+use nuage_cni::executable;
+use nuage_cni::orchestrator::Orchestrator;
+
+fn main() -> ExitCode {
+    executable::run(Orchestrator::OpenShift)
+}

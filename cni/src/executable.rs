@@ -1,0 +1,159 @@
+//! What the three executables share: options for people, environment and standard input for runtimes, and exactly one
+//! JSON text on standard output whatever happens.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+
+use crate::config::{load_kubeconfig, load_node, load_vsp};
+use crate::error::Error;
+use crate::host::Host;
+use crate::orchestrator::Orchestrator;
+use crate::{Invocation, Outcome, invoke, node};
+
+/// A network configuration has a few kilobytes.
+const MAX_STDIN_BYTES: u64 = 1 << 20;
+/// A runtime writes it at once.
+const STDIN_PATIENCE: Duration = Duration::from_secs(10);
+
+const EXAMPLES: &str = "\
+A container runtime calls this with CNI_COMMAND and the other CNI_ variables, and the network configuration on standard
+input. By hand:
+
+  echo '{\"cniVersion\":\"1.0.0\"}' | CNI_COMMAND=VERSION nuage-cni-k8s
+  nuage-cni-k8s --check-config
+  nuage-cni-k8s --check-config --config-dir /tmp/nuage/node";
+
+/// CNI plugin for Nuage VSP
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Options {
+    /// Read all configuration files, say what is wrong with them, and exit
+    #[arg(long)]
+    check_config: bool,
+    /// Folder of nuage-cni.yaml, the vsp file and the kubeconfig, instead of their standard places
+    #[arg(long, value_name = "DIR", requires = "check_config")]
+    config_dir: Option<PathBuf>,
+}
+
+/// Runs one of the executables.
+pub fn run(orchestrator: Orchestrator) -> ExitCode {
+    answer_panics();
+    let name = match orchestrator {
+        Orchestrator::Kubernetes => "nuage-cni-k8s",
+        Orchestrator::OpenShift => "nuage-cni-openshift",
+        Orchestrator::Mesos => "nuage-cni-mesos",
+    };
+    let command = Options::command().name(name).bin_name(name);
+    let options = match command.clone().try_get_matches().and_then(|found| Options::from_arg_matches(&found))
+    {
+        Ok(options) => options,
+        Err(error) => error.exit(),
+    };
+    let host = node::host();
+    if options.check_config {
+        return check_config(&host, orchestrator, options.config_dir.as_deref());
+    }
+    if std::env::var_os("CNI_COMMAND").is_none() && io::stdin().is_terminal() {
+        // A person, not a runtime.
+        let mut command = command;
+        let _ = command.print_help();
+        return ExitCode::from(2);
+    }
+    let outcome = match read_stdin() {
+        Ok(stdin) => call(&host, Invocation { orchestrator, environment: environment(), stdin }),
+        Err(error) => Outcome::failed(&error, "1.0.0"),
+    };
+    print(&outcome)
+}
+
+fn call(host: &Host, invocation: Invocation) -> Outcome {
+    // One thread: a plugin lives for milliseconds, and more threads only cost their start.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(invoke(host, invocation)),
+        Err(error) => {
+            let error = Error::Io { operation: "starting".to_owned(), details: error.to_string() };
+            Outcome::failed(&error, "1.0.0")
+        }
+    }
+}
+
+fn print(outcome: &Outcome) -> ExitCode {
+    // Who does not read the answer cannot be told anything else either.
+    let _ = io::stdout().lock().write_all(&outcome.stdout);
+    if let Some(line) = &outcome.stderr {
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+    ExitCode::from(outcome.exit_code)
+}
+
+/// The variables that are text; others are none of ours.
+fn environment() -> BTreeMap<String, String> {
+    let ours = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    ours.filter(|(key, _)| key.starts_with("CNI_")).collect()
+}
+
+/// Reads standard input, but not for ever and not without an end.
+fn read_stdin() -> Result<Vec<u8>, Error> {
+    let (sender, receiver) = mpsc::channel();
+    // The only way to give a blocking read a deadline; the thread ends with the process.
+    std::thread::spawn(move || {
+        let mut content = Vec::new();
+        let result = io::stdin().lock().take(MAX_STDIN_BYTES + 1).read_to_end(&mut content);
+        let _ = sender.send(result.map(|_| content));
+    });
+    let failed = |details: String| Error::Io { operation: "reading standard input".to_owned(), details };
+    match receiver.recv_timeout(STDIN_PATIENCE) {
+        Ok(Ok(content)) if content.len() as u64 > MAX_STDIN_BYTES => {
+            Err(failed(format!("longer than {MAX_STDIN_BYTES} bytes")))
+        }
+        Ok(Ok(content)) => Ok(content),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Err(_) => Err(failed(format!("it did not end within {} s", STDIN_PATIENCE.as_secs()))),
+    }
+}
+
+/// A panic is a defect of ours; the runtime still gets its one JSON text.
+fn answer_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        let error =
+            Error::Io { operation: "the plugin itself".to_owned(), details: format!("panicked at {place}") };
+        print(&Outcome::failed(&error, "1.0.0"));
+        std::process::exit(1);
+    }));
+}
+
+/// Reads everything that an ADD would read, and says what is wrong.
+fn check_config(host: &Host, orchestrator: Orchestrator, directory: Option<&std::path::Path>) -> ExitCode {
+    let files = &*host.files;
+    let mut errors = Vec::new();
+    errors.extend(load_node(files, directory).err());
+    if orchestrator != Orchestrator::Mesos {
+        match load_vsp(files, orchestrator, directory) {
+            Ok(vsp) => {
+                errors.extend(load_kubeconfig(files, &vsp.kubeconfig).err());
+                if vsp.monitor.is_some() {
+                    errors.extend(vsp.monitor_identity(files).err());
+                }
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    let mut out = io::stderr().lock();
+    for error in &errors {
+        let _ = writeln!(out, "error: {error}: {}", error.details());
+    }
+    if errors.is_empty() {
+        let _ = writeln!(io::stdout().lock(), "the configuration is valid");
+        return ExitCode::SUCCESS;
+    }
+    ExitCode::FAILURE
+}

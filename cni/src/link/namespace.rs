@@ -1,0 +1,70 @@
+//! Opening a network namespace by path, once, and opening a netlink socket inside it. The thread is back in its own
+//! namespace before anything else runs.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use rtnetlink::Handle;
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::host::{LinkError, Netns};
+
+/// The file system of namespaces (`NSFS_MAGIC` of linux/magic.h).
+const NSFS_MAGIC: u64 = 0x6e73_6673;
+const OWN: &str = "/proc/thread-self/ns/net";
+
+fn kernel(operation: &str, source: io::Error) -> LinkError {
+    LinkError::Kernel { operation: operation.to_owned(), source }
+}
+
+/// Opens `path` if it is a network namespace and not the caller's own.
+pub(super) fn open(path: &Path) -> Result<Netns, LinkError> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let descriptor = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| match error {
+        rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR => LinkError::NoSuchNetns(path.to_owned()),
+        error => kernel("opening the network namespace", error.into()),
+    })?;
+    let system = rustix::fs::fstatfs(&descriptor)
+        .map_err(|error| kernel("opening the network namespace", error.into()))?;
+    if u64::try_from(system.f_type).ok() != Some(NSFS_MAGIC) {
+        return Err(LinkError::NotANetns(path.to_owned()));
+    }
+    let inode = rustix::fs::fstat(&descriptor)
+        .map_err(|error| kernel("opening the network namespace", error.into()))?
+        .st_ino;
+    let own = std::fs::metadata(OWN).map_err(|error| kernel("finding the own network namespace", error))?;
+    if own.ino() == inode {
+        // A path that was re-used: everything that follows would hit the host's own links.
+        return Err(LinkError::OwnNetns(path.to_owned()));
+    }
+    Ok(Netns { path: path.to_owned(), inode, descriptor: Some(Arc::new(descriptor)) })
+}
+
+/// A netlink connection inside `netns`, or on the host. The socket stays where it was made.
+pub(super) fn connect(netns: Option<&Netns>) -> Result<Handle, LinkError> {
+    let opened = match netns {
+        None => rtnetlink::new_connection(),
+        Some(netns) => {
+            let descriptor = netns.descriptor.as_ref().ok_or(LinkError::Unsupported)?;
+            let own = File::open(OWN).map_err(|error| kernel("finding the own network namespace", error))?;
+            enter(descriptor.as_fd(), "entering the network namespace")?;
+            // Nothing may be awaited between the two: the thread's other tasks would run in the pod's namespace.
+            let opened = rtnetlink::new_connection();
+            enter(own.as_fd(), "leaving the network namespace")?;
+            opened
+        }
+    };
+    let (connection, handle, _) = opened.map_err(|error| kernel("opening a netlink socket", error))?;
+    tokio::spawn(connection);
+    Ok(handle)
+}
+
+fn enter(descriptor: BorrowedFd<'_>, operation: &str) -> Result<(), LinkError> {
+    let moved = move_into_link_name_space(descriptor, Some(LinkNameSpaceType::Network));
+    moved.map_err(|error| kernel(operation, error.into()))
+}

@@ -1,0 +1,159 @@
+//! The file system: whole files, replaced by rename so that a crash leaves the old or the new content, and locks that the
+//! kernel drops with the process.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::host::{Files, LockGuard};
+
+/// Owner only: the journal names pods, and a lock that others can open can be held by others.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+/// `O_NOFOLLOW`: a link in the place of one of our files is somebody's trap.
+const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+
+/// The file system of this machine.
+#[derive(Debug)]
+pub(super) struct FileSystem;
+
+fn make_parent(path: &Path) -> io::Result<&Path> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(parent)?;
+    Ok(parent)
+}
+
+/// Absence is no error here.
+fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Files for FileSystem {
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = if_there(File::open(path))? else { return Ok(None) };
+        let mut content = Vec::new();
+        file.take(limit + 1).read_to_end(&mut content)?;
+        if content.len() as u64 > limit {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {limit} bytes")));
+        }
+        Ok(Some(content))
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let parent = make_parent(path)?;
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+        let temporary = parent.join(format!(".{name}.{}", std::process::id()));
+        let written = (|| {
+            let _ = fs::remove_file(&temporary);
+            let options = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary);
+            let mut file = options?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            fs::rename(&temporary, path)?;
+            // The rename is only safe once the directory is.
+            File::open(parent)?.sync_all()
+        })();
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<bool> {
+        Ok(if_there(fs::remove_file(path))?.is_some())
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        let Some(entries) = if_there(fs::read_dir(directory))? else { return Ok(Vec::new()) };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.extend(entry?.file_name().into_string().ok().filter(|name| !name.starts_with('.')));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
+        make_parent(path)?;
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .custom_flags(NO_FOLLOW)
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // Who held it before has removed the file: this one is nobody's lock any more.
+        let current = if_there(fs::symlink_metadata(path))?;
+        if current.is_none_or(|current| Some(current.ino()) != file.metadata().ok().map(|file| file.ino())) {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(Lock { path: path.to_owned(), _file: file })))
+    }
+}
+
+/// A held lock. Its file goes with it, so that locks of dead sandboxes do not pile up; after a kill it stays, unlocked.
+struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl LockGuard for Lock {}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_readable_by_its_owner_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b/record.json");
+        FileSystem.write(&path, b"old").unwrap();
+        FileSystem.write(&path, b"new").unwrap();
+        assert_eq!(FileSystem.read(&path, 3).unwrap().as_deref(), Some(&b"new"[..]));
+        assert_eq!(FileSystem.read(&path, 2).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, FILE_MODE);
+        assert_eq!(FileSystem.list(path.parent().unwrap()).unwrap(), ["record.json"]);
+        assert!(FileSystem.remove(&path).unwrap());
+        assert!(!FileSystem.remove(&path).unwrap());
+        assert_eq!(FileSystem.read(&path, 3).unwrap(), None);
+    }
+
+    #[test]
+    fn a_lock_is_held_by_one_and_leaves_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("locks/x.lock");
+        let held = FileSystem.try_lock(&path).unwrap();
+        assert!(held.is_some());
+        assert!(FileSystem.try_lock(&path).unwrap().is_none());
+        drop(held);
+        assert!(!path.exists());
+        assert!(FileSystem.try_lock(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_lock_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.lock");
+        std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+        assert!(FileSystem.try_lock(&path).is_err());
+    }
+}

@@ -1,0 +1,20 @@
+//! What stands behind the seams on a real node: sockets, reqwest, the file system, the kernel.
+
+mod files;
+mod http;
+mod switch;
+
+use std::sync::Arc;
+
+use crate::host::Host;
+use crate::link::KernelLinks;
+
+/// The seams of this machine.
+pub fn host() -> Host {
+    Host {
+        switch: Arc::new(switch::Sockets),
+        http: Arc::new(http::Reqwest),
+        links: Arc::new(KernelLinks),
+        files: Arc::new(files::FileSystem),
+    }
+}
