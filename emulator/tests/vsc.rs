@@ -425,6 +425,26 @@ async fn a_burst_of_pods_is_resolved_without_an_address_given_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_same_events_make_the_same_objects_and_the_same_answers() {
+    let run = async || {
+        let world = world();
+        world.faults.delay.store(7, Ordering::Relaxed);
+        for number in 0..40 {
+            world.add(&Pod::new(&number.to_string()));
+            if number % 3 == 0 {
+                world.delete("Nuage_VM_Table", "vm_uuid", &format!("uuid-{}", number / 2));
+                settled().await;
+            }
+        }
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let rows = world.vrs.server().rows(DATABASE, "Nuage_Port_Table");
+        let objects = ["container", "containerinterface", "vport"].map(|entity| world.vsd.snapshot(entity));
+        format!("{rows:?} {objects:?}")
+    };
+    assert_eq!(run().await, run().await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn preparing_makes_a_bare_switch_a_vrs_once() {
     let vrs = Vrs::new(Entropy::seeded(2), &VrsOptions { empty: true, system_id: String::new() }).unwrap();
     let client = Client::spawn(vrs.connect().unwrap(), Limits::default());

@@ -42,7 +42,7 @@ impl Controller {
         Self { vsd: vsd::Client::new(vsd, vsd_url), prepares: false }
     }
 
-    /// Has each connection begin with [`prepare`]: for a server that is no VRS yet, and forgets the role of its
+    /// Has each connection begin with [`prepare()`]: for a server that is no VRS yet, and forgets the role of its
     /// controller when it restarts.
     #[must_use]
     pub fn preparing(mut self) -> Self {

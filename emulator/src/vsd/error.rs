@@ -33,7 +33,8 @@ pub mod code {
 }
 
 /// A request that is answered with an error, or with a question (status 300).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{status}: {title}: {description}")]
 pub struct Refusal {
     /// The status of the reply.
     pub status: StatusCode,
