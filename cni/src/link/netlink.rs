@@ -171,8 +171,7 @@ impl Links for KernelLinks {
         let mut peer = LinkMessageBuilder::<LinkUnspec>::new()
             .name(pair.pod_name.clone())
             .mtu(pair.mtu)
-            .setns_by_fd(descriptor.as_raw_fd())
-            .up();
+            .setns_by_fd(descriptor.as_raw_fd());
         if let Some(mac) = &pair.pod_mac {
             let wrong = || LinkError::Kernel {
                 operation: format!("setting MAC address {mac}"),
@@ -200,7 +199,12 @@ impl Links for KernelLinks {
         }
         let inside = namespace::connect(Some(netns))?;
         let pod = message(&inside, &pair.pod_name).await?;
-        pod.map(|message| mac(&message)).ok_or_else(|| LinkError::NoSuchLink(pair.pod_name.clone()))
+        let pod = pod.ok_or_else(|| LinkError::NoSuchLink(pair.pod_name.clone()))?;
+        // The kernel refuses a peer that is to be up before its other end exists.
+        let up = LinkUnspec::new_with_index(pod.header.index).up().build();
+        let set = inside.link().set(up).execute().await;
+        set.map_err(|error| kernel(format!("setting link {} up", pair.pod_name), &error))?;
+        Ok(mac(&pod))
     }
 
     async fn configure(
