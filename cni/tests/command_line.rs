@@ -13,6 +13,9 @@ fn plugin(name: &str) -> Command {
     command
 }
 
+/// Environment, standard input, and the code of the error.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u64);
+
 /// Calls it; the exit code and the one JSON text on standard output.
 fn call(environment: &[(&str, &str)], stdin: &str) -> (Option<i32>, Value) {
     let mut command = plugin("nuage-cni-k8s");
@@ -37,7 +40,6 @@ fn version_is_answered_without_any_file() {
 #[test]
 fn what_is_wrong_with_a_call_is_one_error_with_its_code() {
     let add = [("CNI_COMMAND", "ADD"), ("CNI_CONTAINERID", "c"), ("CNI_NETNS", "/x"), ("CNI_IFNAME", "eth0")];
-    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u64);
     let cases: [Case<'_>; 6] = [
         (&[("CNI_COMMAND", "FLY")], "{}", 4),
         (&[], "{}", 4),

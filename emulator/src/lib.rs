@@ -1,11 +1,18 @@
 //! Emulators of what surrounds the plugin on a Nuage VSP node: VRS, VSD, VSC, monitor and Kubernetes API. They
 //! speak the real protocols, run in one process, and know nothing of the plugin.
 
+pub mod cli;
 pub mod clock;
 pub mod entropy;
+pub mod error;
 pub mod http;
+pub mod kube;
 pub mod monitor;
+pub mod node;
 pub mod ovsdb;
+pub mod pki;
+pub mod serve;
+pub mod up;
 pub mod vrs;
 pub mod vsc;
 pub mod vsd;

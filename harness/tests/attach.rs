@@ -10,9 +10,9 @@ use std::process::Command;
 use serde_json::Value;
 use support::{Namespace, Plugin, Process, create_pod, executable, lacks, names, network, rows, run, show};
 
-const SANDBOX: &str = "5ac67fbb6c72850d236e378dd495934d13b386931f9d4e12942df653be4e5b18";
-/// From the sandbox by the original's rule.
-const PORT: &str = "nu7db556744f4c7";
+/// A sandbox whose port's name is known from the original. Host links are shared by all tests, so each has its own.
+const KNOWN_SANDBOX: &str = "5ac67fbb6c72850d236e378dd495934d13b386931f9d4e12942df653be4e5b18";
+const KNOWN_PORT: &str = "nu7db556744f4c7";
 
 struct Site {
     directory: tempfile::TempDir,
@@ -49,11 +49,10 @@ impl Site {
         run("ovsdb-tool", &["create", database.to_str().unwrap(), schema.to_str().unwrap()]);
 
         let switch = directory.path().join("db.sock");
-        let mut server = Command::new("sh");
-        // ovsdb-server says nothing when it listens; the shell waits for its socket and becomes a line.
-        server.args(["-c", r#"ovsdb-server "$1" --remote="punix:$2" --unixctl="$3" -vconsole:off & p=$!; trap 'kill $p' TERM; until [ -S "$2" ]; do sleep 0.01; done; echo up; wait $p; wait $p; exit 0"#, "sh"]);
-        server.arg(&database).arg(&switch).arg(directory.path().join("ctl"));
-        let server = Process::start(server, "up");
+        let mut server = Command::new("ovsdb-server");
+        server.arg(&database).arg(format!("--remote=punix:{}", switch.display())).arg("-vconsole:off");
+        server.arg(format!("--unixctl={}", directory.path().join("ctl").display()));
+        let server = Process::start_silent(server, &switch);
 
         let mut controller = Command::new(executable("emulator"));
         controller.arg("vsc").arg("--vrs").arg(format!("unix:{}", switch.display()));
@@ -134,14 +133,16 @@ fn address(result: &Value) -> String {
     result["ips"][0]["address"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned()
 }
 
-async fn attach_and_detach(site: &Site, version: &str, pod: &str) {
+async fn attach_and_detach(site: &Site, sandbox: &str, version: &str, pod: &str) {
     let namespace = Namespace::new(&version.replace('.', "-"));
     create_pod(&site.root().join("admin.kubeconfig"), "default", pod);
     let configuration = network(&site.node(), version);
-    let plugin = Plugin { container_id: SANDBOX, pod: ("default", pod), network: &configuration };
+    let plugin = Plugin { container_id: sandbox, pod: ("default", pod), network: &configuration };
 
     let result = plugin.add(&namespace.path());
     assert_eq!(result["cniVersion"], version);
+    let port = result["interfaces"][0]["name"].as_str().unwrap();
+    assert!(sandbox != KNOWN_SANDBOX || port == KNOWN_PORT, "{result}");
     assert_eq!(result["interfaces"][1]["name"], "eth0", "{result}");
     assert_eq!(result["interfaces"][1]["sandbox"], namespace.path().to_str().unwrap());
     assert_eq!(result["ips"][0]["interface"], 1);
@@ -157,18 +158,18 @@ async fn attach_and_detach(site: &Site, version: &str, pod: &str) {
     assert_eq!((four["local"].as_str(), four["prefixlen"].to_string().as_str()), (Some(host), prefix));
     let routes = namespace.ip(&["route", "show", "default"]);
     assert_eq!(routes[0]["gateway"], result["ips"][0]["gateway"], "{routes}");
-    site.assert_attached(SANDBOX, PORT, host).await;
+    site.assert_attached(sandbox, port, host).await;
 
     let again = plugin.call("ADD", Some(&namespace.path()));
     assert!(!again.status.success(), "an ADD of a live interface must fail");
-    site.assert_attached(SANDBOX, PORT, host).await;
+    site.assert_attached(sandbox, port, host).await;
 
     plugin.del(Some(&namespace.path()));
-    site.assert_gone(PORT).await;
+    site.assert_gone(port).await;
     assert_eq!(namespace.ip(&["link", "show"]).as_array().unwrap().len(), 1, "only lo is left");
     plugin.del(Some(&namespace.path()));
     plugin.del(None);
-    site.assert_gone(PORT).await;
+    site.assert_gone(port).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +180,7 @@ async fn a_pod_is_attached_through_the_emulator_and_taken_away_for_every_version
     }
     let site = Site::emulated();
     for version in ["0.3.1", "0.4.0", "1.0.0", "1.1.0"] {
-        attach_and_detach(&site, version, &format!("web-{}", version.replace('.', "-"))).await;
+        attach_and_detach(&site, KNOWN_SANDBOX, version, &format!("web-{}", version.replace('.', "-"))).await;
     }
     site.terminate();
 }
@@ -191,7 +192,7 @@ async fn a_pod_is_attached_through_the_real_ovsdb_server_and_taken_away() {
         return;
     }
     let site = Site::real_ovsdb_server();
-    attach_and_detach(&site, "1.0.0", "web-0").await;
+    attach_and_detach(&site, "attach-real-ovsdb-server", "1.0.0", "web-0").await;
     site.terminate();
 }
 
@@ -205,10 +206,11 @@ async fn a_del_after_the_namespace_is_gone_still_takes_everything_away() {
     let namespace = Namespace::new("gone");
     create_pod(&site.root().join("admin.kubeconfig"), "default", "web-0");
     let configuration = network(&site.node(), "1.0.0");
-    let plugin = Plugin { container_id: SANDBOX, pod: ("default", "web-0"), network: &configuration };
-    plugin.add(&namespace.path());
+    let plugin = Plugin { container_id: "attach-gone", pod: ("default", "web-0"), network: &configuration };
+    let result = plugin.add(&namespace.path());
+    let port = result["interfaces"][0]["name"].as_str().unwrap();
     drop(namespace);
     plugin.del(None);
-    site.assert_gone(PORT).await;
+    site.assert_gone(port).await;
     site.terminate();
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
 /// An executable of this workspace, beside the test's own.
-pub fn executable(name: &str) -> PathBuf {
+pub(crate) fn executable(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let path = tests.parent().and_then(Path::parent).unwrap().join(name);
     assert!(path.is_file(), "{} is missing: cargo build --workspace --bins", path.display());
@@ -27,7 +27,7 @@ pub fn executable(name: &str) -> PathBuf {
 }
 
 /// Says so and returns true where the test cannot run.
-pub fn lacks(test: &str, commands: &[&str]) -> bool {
+pub(crate) fn lacks(test: &str, commands: &[&str]) -> bool {
     if !Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n") {
         eprintln!("SKIPPED {test}: root");
         return true;
@@ -43,7 +43,7 @@ pub fn lacks(test: &str, commands: &[&str]) -> bool {
 }
 
 /// Runs a command that must succeed and returns what it printed.
-pub fn run(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().expect(program);
     assert!(
         output.status.success(),
@@ -55,14 +55,14 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
 }
 
 /// A process that ends with the test, by its id.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     name: String,
 }
 
 impl Process {
     /// Starts it and returns once a line of its standard output is `line`.
-    pub fn start(mut command: Command, line: &str) -> Self {
+    pub(crate) fn start(mut command: Command, line: &str) -> Self {
         let name = format!("{command:?}");
         let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().expect(&name);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -71,11 +71,29 @@ impl Process {
         Self { child, name }
     }
 
+    /// Starts a server that says nothing, and returns once it listens on `socket`.
+    pub(crate) fn start_silent(mut command: Command, socket: &Path) -> Self {
+        let name = format!("{command:?}");
+        let mut child = command.stdout(Stdio::null()).stdin(Stdio::null()).spawn().expect(&name);
+        let listens = || std::os::unix::net::UnixStream::connect(socket).is_ok();
+        while !listens() {
+            assert!(child.try_wait().unwrap().is_none(), "{name} ended");
+            std::thread::yield_now();
+        }
+        Self { child, name }
+    }
+
     /// Ends it as an operator does and checks that it ends well.
-    pub fn terminate(mut self) {
+    pub(crate) fn terminate(mut self) {
         run("kill", &["-TERM", &self.child.id().to_string()]);
         let status = self.child.wait().unwrap();
-        assert!(status.success(), "{}: {status}", self.name);
+        // ovsdb-server ends itself by the same signal once it has cleaned up.
+        let by_signal = std::os::unix::process::ExitStatusExt::signal(&status) == Some(15);
+        assert!(
+            status.success() || (by_signal && self.name.contains("ovsdb-server")),
+            "{}: {status}",
+            self.name
+        );
     }
 }
 
@@ -87,26 +105,26 @@ impl Drop for Process {
 }
 
 /// A network namespace of this test's own.
-pub struct Namespace {
+pub(crate) struct Namespace {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl Namespace {
     /// Makes one whose name no other test has.
-    pub fn new(suffix: &str) -> Self {
+    pub(crate) fn new(suffix: &str) -> Self {
         let name = format!("nuage-test-{}-{suffix}", std::process::id());
         run("ip", &["netns", "add", &name]);
         Self { name }
     }
 
     /// Where a runtime would say it is.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         Path::new("/var/run/netns").join(&self.name)
     }
 
     /// What `ip -json` says inside.
-    pub fn ip(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn ip(&self, arguments: &[&str]) -> Value {
         let mut all = vec!["-json", "-n", &self.name];
         all.extend(arguments);
         let text = run("ip", &all);
@@ -121,18 +139,18 @@ impl Drop for Namespace {
 }
 
 /// One call of the plugin, as a runtime makes it.
-pub struct Plugin<'a> {
+pub(crate) struct Plugin<'a> {
     /// The sandbox.
-    pub container_id: &'a str,
+    pub(crate) container_id: &'a str,
     /// The pod's namespace and name.
-    pub pod: (&'a str, &'a str),
+    pub(crate) pod: (&'a str, &'a str),
     /// The network configuration.
-    pub network: &'a Value,
+    pub(crate) network: &'a Value,
 }
 
 impl Plugin<'_> {
     /// Calls it. `netns` of `None` is a runtime that has lost the namespace.
-    pub fn call(&self, command: &str, netns: Option<&Path>) -> Output {
+    pub(crate) fn call(&self, command: &str, netns: Option<&Path>) -> Output {
         let (namespace, name) = self.pod;
         let arguments = format!(
             "IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={name};K8S_POD_INFRA_CONTAINER_ID={}",
@@ -156,21 +174,21 @@ impl Plugin<'_> {
     }
 
     /// ADD that must succeed: its result.
-    pub fn add(&self, netns: &Path) -> Value {
+    pub(crate) fn add(&self, netns: &Path) -> Value {
         let output = self.call("ADD", Some(netns));
         assert!(output.status.success(), "{}", show(&output));
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", show(&output)))
     }
 
     /// DEL that must succeed and print nothing.
-    pub fn del(&self, netns: Option<&Path>) {
+    pub(crate) fn del(&self, netns: Option<&Path>) {
         let output = self.call("DEL", netns);
         assert!(output.status.success() && output.stdout.is_empty(), "{}", show(&output));
     }
 }
 
 /// Both outputs of a process, for messages.
-pub fn show(output: &Output) -> String {
+pub(crate) fn show(output: &Output) -> String {
     format!(
         "{}\nstdout: {}\nstderr: {}",
         output.status,
@@ -181,7 +199,7 @@ pub fn show(output: &Output) -> String {
 
 /// The network configuration that a runtime would make of the node's conflist for one version of the
 /// specification.
-pub fn network(node: &Path, version: &str) -> Value {
+pub(crate) fn network(node: &Path, version: &str) -> Value {
     let text = std::fs::read_to_string(node.join("10-nuage.conflist")).unwrap();
     let list: Value = serde_json::from_str(&text).unwrap();
     let mut network = list["plugins"][0].clone();
@@ -191,7 +209,7 @@ pub fn network(node: &Path, version: &str) -> Value {
 }
 
 /// Makes a pod through the API with the real kubectl.
-pub fn create_pod(kubeconfig: &Path, namespace: &str, name: &str) {
+pub(crate) fn create_pod(kubeconfig: &Path, namespace: &str, name: &str) {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name},
         "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": "registry.example/none"}]}
@@ -209,7 +227,7 @@ pub fn create_pod(kubeconfig: &Path, namespace: &str, name: &str) {
 }
 
 /// All rows of a table, as objects.
-pub async fn rows(socket: &Path, table: &str) -> Vec<Value> {
+pub(crate) async fn rows(socket: &Path, table: &str) -> Vec<Value> {
     let client = Client::spawn(UnixStream::connect(socket).await.unwrap(), Limits::default());
     let select = json!(["Open_vSwitch", {"op": "select", "table": table, "where": []}]);
     let answer = client.call("transact", select, Duration::from_secs(10)).await.unwrap();
@@ -217,7 +235,7 @@ pub async fn rows(socket: &Path, table: &str) -> Vec<Value> {
 }
 
 /// The names in a column of a table.
-pub async fn names(socket: &Path, table: &str) -> Vec<String> {
+pub(crate) async fn names(socket: &Path, table: &str) -> Vec<String> {
     let mut names: Vec<String> =
         rows(socket, table).await.iter().map(|row| row["name"].as_str().unwrap_or("?").to_owned()).collect();
     names.sort();

@@ -1,0 +1,77 @@
+//! The command line, a file a verb. Primary output goes to standard output, messages to standard error.
+
+mod schema;
+mod up;
+mod vsc;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+const EXAMPLES: &str = "\
+Examples:
+  emulator up --dir /tmp/nuage          everything, on free ports, until Ctrl-C
+  emulator up --dir /tmp/nuage --only vsd,monitor,kube
+  emulator vsc --vrs unix:/var/run/openvswitch/db.sock --dir /tmp/nuage
+  emulator schema > vswitch.ovsschema   for a real ovsdb-server";
+
+/// Emulators of a Nuage VSP site: VRS, VSD, VSC, monitor and a slice of the Kubernetes API
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a site in one process
+    Up(up::Arguments),
+    /// Run a controller alone: resolves the ports of one OVSDB server against a VSD
+    Vsc(vsc::Arguments),
+    /// Print the switch's OVSDB schema
+    Schema,
+}
+
+/// Runs the command line.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = match (arguments.verb, runtime) {
+        (Verb::Schema, _) => schema::run(),
+        (_, Err(source)) => Err(Error::File { path: "the runtime".into(), source }),
+        (Verb::Up(arguments), Ok(runtime)) => runtime.block_on(up::run(arguments)),
+        (Verb::Vsc(arguments), Ok(runtime)) => runtime.block_on(vsc::run(arguments)),
+    };
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let mut out = io::stderr().lock();
+    let _ = writeln!(out, "error: {error}");
+    if let Some(hint) = error.hint() {
+        let _ = writeln!(out, "hint: {hint}");
+    }
+    ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+}
+
+/// Prints a line; a reader that went away is no failure.
+fn say(line: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}
+
+/// Waits until somebody wants this process to end.
+async fn ended() -> Result<(), Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |source| Error::File { path: "signals".into(), source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! `emulator up`: the whole site in one process, until a signal.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use super::{ended, say};
+use crate::error::Error;
+use crate::up::{Component, Options, Ports, Site};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The site's directory: certificates, endpoints.json, a node's files, kubeconfigs
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// TCP ports: free ones, or the product's (VSD 8443 and 7443, monitor 9443, Kubernetes 6443)
+    #[arg(long, value_enum, default_value = "auto")]
+    ports: Ports,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    bind: IpAddr,
+    /// Run only these parts
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    only: Vec<Component>,
+    /// Start the switches without their ready-made rows
+    #[arg(long)]
+    empty: bool,
+    /// How many nodes, each with a switch of its own
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    nodes: u16,
+    /// Let the switches listen on TCP, too
+    #[arg(long)]
+    vrs_tcp: bool,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
+    let components = if arguments.only.is_empty() { Component::ALL.to_vec() } else { arguments.only };
+    let site = Site::start(&Options {
+        directory: arguments.dir,
+        ports: arguments.ports,
+        bind: arguments.bind,
+        components: components.into_iter().collect(),
+        empty: arguments.empty,
+        nodes: arguments.nodes,
+        vrs_tcp: arguments.vrs_tcp,
+    })
+    .await?;
+    for (name, endpoint) in site.endpoints().iter().filter_map(|(name, value)| Some((name, value.as_str()?)))
+    {
+        say(&format!("{name:9} {endpoint}"));
+    }
+    say(&format!("directory {}", site.path().display()));
+    say("ready");
+    ended().await?;
+    site.stop().await;
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! What can keep the emulator from running, with what a person can do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the emulator does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file, directory or socket.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory is somebody else's.
+    #[error("{} belongs to another user", .0.display())]
+    ForeignDirectory(PathBuf),
+    /// Another emulator runs there.
+    #[error("another emulator runs in {}", .0.display())]
+    InUse(PathBuf),
+    /// A port that cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Certificates that cannot be made or read.
+    #[error("certificates: {0}")]
+    Certificates(String),
+    /// The default password must not be reachable from outside.
+    #[error("--bind {0} would serve the VSD's default password beyond this machine")]
+    DefaultPassword(std::net::IpAddr),
+    /// Options that do not go together.
+    #[error("{0}")]
+    Usage(String),
+    /// The switch's schema or rows.
+    #[error("the switch: {0}")]
+    Switch(#[from] nuage_ovsdb::Error),
+    /// The VSD refused what it is started with.
+    #[error("the VSD: {0}")]
+    Vsd(String),
+    /// A client of another component.
+    #[error("{0}")]
+    Client(String),
+}
+
+impl Error {
+    /// Adds the path to an error of the file system.
+    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
+    }
+
+    /// What a person can do.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Listen { .. } => Some("--ports auto takes free ports"),
+            Self::InUse(_) => Some("give another --dir, or end the other emulator"),
+            Self::ForeignDirectory(_) => Some("give a --dir of your own"),
+            Self::DefaultPassword(_) => Some("leave --bind at 127.0.0.1"),
+            Self::Certificates(_) => Some("remove DIR/pki to have new ones made"),
+            Self::File { .. } | Self::Usage(_) | Self::Switch(_) | Self::Vsd(_) | Self::Client(_) => None,
+        }
+    }
+}

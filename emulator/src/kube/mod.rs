@@ -1,0 +1,194 @@
+//! The slice of the Kubernetes API that the plugin, the harness and kubectl need: pods, nodes and namespaces with get,
+//! list, watch, create, update, patch and delete. Runs no pod.
+
+mod discovery;
+mod request;
+mod selector;
+mod status;
+mod store;
+mod table;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::watch as channel;
+
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+pub use status::Status;
+use store::{Key, Resource, Store};
+
+/// The API server. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Kube(Arc<Shared>);
+
+struct Shared {
+    store: Mutex<Store>,
+    tokens: Mutex<BTreeSet<String>>,
+    /// The version of the last change, for those who watch.
+    changed: channel::Sender<u64>,
+    clock: Clock,
+    entropy: Entropy,
+}
+
+impl std::fmt::Debug for Kube {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Kube")
+    }
+}
+
+impl Kube {
+    /// A cluster without nodes, with the namespaces `default` and `kube-system`.
+    pub fn new(clock: Clock, entropy: Entropy) -> Self {
+        let shared = Shared {
+            store: Mutex::default(),
+            tokens: Mutex::default(),
+            changed: channel::Sender::new(0),
+            clock,
+            entropy,
+        };
+        let kube = Self(Arc::new(shared));
+        for name in ["default", "kube-system"] {
+            // Cannot fail: nothing is there yet.
+            let _ = kube.create(json!({"kind": "Namespace", "metadata": {"name": name}}));
+        }
+        kube
+    }
+
+    /// Requests with this bearer token are let in.
+    pub fn add_token(&self, token: &str) {
+        self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.to_owned());
+    }
+
+    /// The API: every request needs a known bearer token or a verified client certificate.
+    pub fn router(&self) -> Router {
+        request::router(self)
+    }
+
+    fn knows(&self, token: &str) -> bool {
+        self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner).contains(token)
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.0.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subscribe(&self) -> channel::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    fn put(&self, key: Key, object: Option<Value>) -> Value {
+        let mut store = self.store();
+        let put = store.put(key, object);
+        let version = store.version();
+        drop(store);
+        self.0.changed.send_replace(version);
+        put.unwrap_or_default()
+    }
+
+    /// Makes an object, as POST does.
+    ///
+    /// # Errors
+    /// A [`Status`]: no known kind, no name, no such namespace, exists already.
+    pub fn create(&self, mut object: Value) -> Result<Value, Status> {
+        let resource = object["kind"].as_str().and_then(Resource::from_kind);
+        let resource = resource.ok_or_else(|| Status::bad_request("kind must be Pod, Node or Namespace"))?;
+        if !object["metadata"].is_object() {
+            return Err(Status::invalid("metadata is missing"));
+        }
+        let metadata = object["metadata"].clone();
+        let text = |key: &str| metadata[key].as_str().filter(|text| !text.is_empty());
+        let name = match (text("name"), text("generateName")) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(prefix)) => format!("{prefix}{:05x}", self.0.entropy.next() & 0xf_ffff),
+            (None, None) => {
+                return Err(Status::invalid(
+                    "metadata.name: Required value: name or generateName is required",
+                ));
+            }
+        };
+        let namespace = if resource.namespaced() {
+            text("namespace").unwrap_or("default").to_owned()
+        } else {
+            String::new()
+        };
+        let key = (resource, namespace.clone(), name.clone());
+        {
+            let store = self.store();
+            if resource.namespaced() {
+                store.get(&(Resource::Namespaces, String::new(), namespace.clone()))?;
+            }
+            if store.get(&key).is_ok() {
+                return Err(Status::exists(resource.name(), &name));
+            }
+        }
+        object["apiVersion"] = json!("v1");
+        object["metadata"]["name"] = json!(name);
+        object["metadata"]["uid"] = json!(self.0.entropy.uuid().to_string());
+        object["metadata"]["creationTimestamp"] = json!(self.now());
+        if resource.namespaced() {
+            object["metadata"]["namespace"] = json!(namespace);
+        }
+        let phase = match resource {
+            Resource::Pods => "Pending",
+            Resource::Namespaces => "Active",
+            Resource::Nodes => "",
+        };
+        if !phase.is_empty() && object["status"]["phase"].is_null() {
+            object["status"]["phase"] = json!(phase);
+        }
+        Ok(self.put(key, Some(object)))
+    }
+
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// [`Status`] of reason `NotFound`.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Value, Status> {
+        self.store().get(&key(kind, namespace, name)?).cloned()
+    }
+
+    /// Changes an object; `change` gets it as it is.
+    ///
+    /// # Errors
+    /// [`Status`] of reason `NotFound`.
+    pub fn update(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Value, Status> {
+        let key = key(kind, namespace, name)?;
+        let mut object = self.store().get(&key)?.clone();
+        change(&mut object);
+        Ok(self.put(key, Some(object)))
+    }
+
+    /// Deletes an object at once and returns it.
+    ///
+    /// # Errors
+    /// [`Status`] of reason `NotFound`.
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<Value, Status> {
+        let key = key(kind, namespace, name)?;
+        let object = self.store().get(&key)?.clone();
+        self.put(key, None);
+        Ok(object)
+    }
+
+    /// Now, as the API writes it.
+    fn now(&self) -> String {
+        let seconds = i64::try_from(self.0.clock.now() / 1000).unwrap_or(i64::MAX);
+        Timestamp::from_second(seconds).map_or_else(|_| String::new(), |now| now.to_string())
+    }
+}
+
+fn key(kind: &str, namespace: &str, name: &str) -> Result<Key, Status> {
+    let resource = Resource::from_kind(kind).ok_or_else(|| Status::not_found(kind, name))?;
+    let namespace = if resource.namespaced() { namespace } else { "" };
+    Ok((resource, namespace.to_owned(), name.to_owned()))
+}

@@ -1,0 +1,147 @@
+//! The objects, and a bounded history of what happened to them for those who watch. Holds JSON; defaults and rules are
+//! for the caller.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::{Value, json};
+
+use super::status::Status;
+
+/// How many changes are remembered. Who watches from an older version has to list again (410).
+const HISTORY: usize = 4096;
+
+/// The resources that are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Resource {
+    Namespaces,
+    Nodes,
+    Pods,
+}
+
+impl Resource {
+    pub(super) const ALL: [Self; 3] = [Self::Namespaces, Self::Nodes, Self::Pods];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Nodes => "nodes",
+            Self::Pods => "pods",
+        }
+    }
+
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Namespaces => "Namespace",
+            Self::Nodes => "Node",
+            Self::Pods => "Pod",
+        }
+    }
+
+    pub(super) fn namespaced(self) -> bool {
+        self == Self::Pods
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|resource| resource.name() == name)
+    }
+
+    pub(super) fn from_kind(kind: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|resource| resource.kind() == kind)
+    }
+}
+
+/// Where an object is: resource, namespace (empty where there are none), name.
+pub(super) type Key = (Resource, String, String);
+
+/// A change that was made.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) version: u64,
+    pub(super) key: Key,
+    /// Before and after, so that each watcher can tell whether an object entered or left its selection.
+    pub(super) old: Option<Value>,
+    pub(super) new: Option<Value>,
+}
+
+/// All objects.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    objects: BTreeMap<Key, Value>,
+    /// Pods by node: a list for one node must not look at the pods of five thousand.
+    by_node: BTreeMap<String, BTreeSet<Key>>,
+    history: VecDeque<Change>,
+    version: u64,
+}
+
+fn node(object: &Value) -> Option<&str> {
+    object["spec"]["nodeName"].as_str().filter(|name| !name.is_empty())
+}
+
+impl Store {
+    /// The version of the last change.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Result<&Value, Status> {
+        self.objects.get(key).ok_or_else(|| Status::not_found(key.0.name(), &key.2))
+    }
+
+    /// The objects of a resource, of one namespace or node if one is given, in the order of their names.
+    pub(super) fn list<'a>(
+        &'a self,
+        resource: Resource,
+        namespace: Option<&'a str>,
+        node: Option<&str>,
+    ) -> Box<dyn Iterator<Item = &'a Value> + 'a> {
+        let wanted =
+            move |key: &Key| key.0 == resource && namespace.is_none_or(|namespace| key.1 == namespace);
+        if let (Resource::Pods, Some(node)) = (resource, node) {
+            let Some(keys) = self.by_node.get(node) else { return Box::new(std::iter::empty()) };
+            return Box::new(
+                keys.iter().filter(move |key| wanted(key)).filter_map(|key| self.objects.get(key)),
+            );
+        }
+        let first = (resource, namespace.unwrap_or_default().to_owned(), String::new());
+        Box::new(
+            self.objects.range(first..).take_while(move |(key, _)| wanted(key)).map(|(_, object)| object),
+        )
+    }
+
+    /// Puts an object in the place of what was there, or takes it away, and remembers the change.
+    pub(super) fn put(&mut self, key: Key, new: Option<Value>) -> Option<Value> {
+        self.version += 1;
+        let version = self.version;
+        let new = new.map(|mut object| {
+            object["metadata"]["resourceVersion"] = json!(version.to_string());
+            object
+        });
+        let old = match &new {
+            Some(object) => self.objects.insert(key.clone(), object.clone()),
+            None => self.objects.remove(&key),
+        };
+        if key.0 == Resource::Pods {
+            if let Some(keys) = old.as_ref().and_then(node).and_then(|node| self.by_node.get_mut(node)) {
+                keys.remove(&key);
+            }
+            if let Some(node) = new.as_ref().and_then(node) {
+                self.by_node.entry(node.to_owned()).or_default().insert(key.clone());
+            }
+        }
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(Change { version, key, old, new: new.clone() });
+        new
+    }
+
+    /// The changes after `version`, in their order.
+    pub(super) fn changes_after(&self, version: u64) -> Result<impl Iterator<Item = &Change>, Status> {
+        let oldest = self.history.front().map_or(self.version + 1, |change| change.version);
+        if version + 1 < oldest || version > self.version {
+            return Err(Status::expired(version, oldest));
+        }
+        let skip = usize::try_from(version + 1 - oldest).unwrap_or(usize::MAX);
+        Ok(self.history.iter().skip(skip))
+    }
+}

@@ -1,0 +1,108 @@
+//! HTTPS listeners: rustls in front of an axum router, HTTP/1.1 as the VSD speaks it. A verified client certificate reaches
+//! the handlers as [`PeerCertificate`]; nothing is taken from a header.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::error::Error;
+use crate::http::PeerCertificate;
+use crate::pki::{Identity, Pki};
+
+/// How many connections one listener serves at once; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 1024;
+/// How long a client may take for the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Whether clients present a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// None is asked for.
+    No,
+    /// One is taken if it is presented, and then it has to be right.
+    Optional,
+    /// Without one there is no connection.
+    Required,
+}
+
+/// The TLS side of a listener.
+///
+/// # Errors
+/// Certificates that cannot be used.
+pub fn acceptor(pki: &Pki, identity: &Identity, clients: ClientCertificate) -> Result<TlsAcceptor, Error> {
+    let failed = |error: &dyn std::fmt::Display| Error::Certificates(error.to_string());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(&error))?;
+    let (chain, key) = identity.parsed()?;
+    let builder = if clients == ClientCertificate::No {
+        builder.with_no_client_auth()
+    } else {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pki.authority.as_bytes()) {
+            roots.add(certificate.map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier =
+            if clients == ClientCertificate::Optional { verifier.allow_unauthenticated() } else { verifier };
+        builder.with_client_cert_verifier(verifier.build().map_err(|error| failed(&error))?)
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| failed(&error))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serves `router` until it is dropped.
+pub async fn serve(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, acceptor.clone(), router.clone()))),
+                // Out of descriptors, say: the next one may work.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) {
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+    let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let peer = presented.and_then(common_name).map(|common_name| PeerCertificate { common_name });
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(axum::body::Body::new);
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
+        }
+        router.clone().oneshot(request)
+    });
+    // A client that goes away in the middle is no failure of ours.
+    let _ = auto::Builder::new(TokioExecutor::new())
+        .http1_only()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let name = parsed.subject().iter_common_name().next()?.as_str().ok()?;
+    Some(name.to_owned())
+}

@@ -1,0 +1,59 @@
+//! The whole site in one process: switches, VSD, controllers, monitor and API server on real sockets, with the files that a
+//! node needs to use them.
+
+pub mod directory;
+mod site;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+pub use site::Site;
+
+/// A part of the site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Component {
+    /// The switches.
+    Vrs,
+    /// The REST API.
+    Vsd,
+    /// The controllers.
+    Vsc,
+    /// The Nuage Kubernetes monitor.
+    Monitor,
+    /// The slice of the Kubernetes API.
+    Kube,
+}
+
+impl Component {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Vrs, Self::Vsd, Self::Vsc, Self::Monitor, Self::Kube];
+}
+
+/// Which TCP ports are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ports {
+    /// Whatever is free.
+    Auto,
+    /// The product's: 8443, 7443, 9443, 6443.
+    Default,
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The site's directory.
+    pub directory: PathBuf,
+    /// Which ports.
+    pub ports: Ports,
+    /// Which address.
+    pub bind: IpAddr,
+    /// Which parts.
+    pub components: BTreeSet<Component>,
+    /// Switches without their ready-made rows.
+    pub empty: bool,
+    /// How many nodes.
+    pub nodes: u16,
+    /// Whether the switches listen on TCP, too.
+    pub vrs_tcp: bool,
+}

@@ -1,0 +1,289 @@
+//! Starting the parts in the order of their needs, and writing down where they are. Everything runs in tasks that end with
+//! the [`Site`].
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::Ipv4Net;
+use rand::TryRng as _;
+use serde_json::{Map, Value, json};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::task::JoinSet;
+
+use super::directory::{Directory, make, write_secret};
+use super::{Component, Options, Ports};
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::error::Error;
+use crate::http::{HttpService, PeerCertificate, in_process};
+use crate::kube::Kube;
+use crate::monitor::{Monitor, MonitorOptions};
+use crate::node::{self, NodeFiles};
+use crate::pki::{Identity, Pki};
+use crate::serve::{ClientCertificate, acceptor, serve};
+use crate::vrs::{Vrs, VrsOptions};
+use crate::vsc::{Controller, Stream};
+use crate::vsd::{self, Vsd};
+
+/// What a client inside this process calls the VSD: the authority is never resolved.
+const VSD_URL: &str = "https://vsd/nuage/api/v6";
+/// The pool that the monitor takes subnets from; its first block is the ready-made subnet's.
+const POOL: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 20, 0, 0), 16);
+const SUBNET_PREFIX: u8 = 24;
+const MAX_NODES: u16 = 1000;
+
+/// A running site.
+#[derive(Debug)]
+pub struct Site {
+    tasks: JoinSet<()>,
+    sockets: Vec<PathBuf>,
+    endpoints: Map<String, Value>,
+    directory: Directory,
+}
+
+/// What the parts share.
+struct Ground {
+    pki: Pki,
+    server: Identity,
+    clock: Clock,
+    entropy: Entropy,
+}
+
+impl Site {
+    /// Starts the site; it is ready when this returns.
+    ///
+    /// # Errors
+    /// What keeps it from running; nothing runs then.
+    pub async fn start(options: &Options) -> Result<Self, Error> {
+        if !(1..=MAX_NODES).contains(&options.nodes) {
+            return Err(Error::Usage(format!("--nodes must be from 1 to {MAX_NODES}")));
+        }
+        if !options.bind.is_loopback() && options.components.contains(&Component::Vsd) {
+            return Err(Error::DefaultPassword(options.bind));
+        }
+        let directory = Directory::take(&options.directory)?;
+        let pki = Pki::open(&directory.path.join("pki"))?;
+        let local = IpAddr::from([127, 0, 0, 1]);
+        let server = pki.server(&[local, options.bind])?;
+        let entropy = Entropy::seeded(seed()?);
+        let ground = Ground { pki, server, clock: Clock::System, entropy };
+        let mut site = Self { tasks: JoinSet::new(), sockets: Vec::new(), endpoints: Map::new(), directory };
+
+        let switches = site.start_switches(options, &ground).await?;
+        let vsd = site.start_vsd(options, &ground).await?;
+        if options.components.contains(&Component::Vsc) {
+            let http = vsd.as_ref().map(internal).ok_or_else(|| needs("vsc", "vsd"))?;
+            for switch in &switches {
+                site.start_controller(switch, http.clone());
+            }
+        }
+        site.start_monitor(options, &ground, vsd.as_ref()).await?;
+        let kube = site.start_kube(options, &ground).await?;
+        site.write_nodes(options, &ground, kube.as_ref())?;
+        site.write_endpoints()?;
+        Ok(site)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.directory.path
+    }
+
+    /// What runs where, as in endpoints.json.
+    pub fn endpoints(&self) -> &Map<String, Value> {
+        &self.endpoints
+    }
+
+    /// Ends everything and removes the sockets.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        for socket in &self.sockets {
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+
+    /// A task that lasts as long as the site.
+    fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    async fn listen(&self, options: &Options, port: u16) -> Result<(TcpListener, SocketAddr), Error> {
+        let port = if options.ports == Ports::Auto { 0 } else { port };
+        let address = SocketAddr::new(options.bind, port);
+        let failed = |source| Error::Listen { address: address.to_string(), source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        Ok((listener, bound))
+    }
+
+    async fn start_switches(&mut self, options: &Options, ground: &Ground) -> Result<Vec<PathBuf>, Error> {
+        let mut sockets = Vec::new();
+        let mut nodes = Vec::new();
+        for number in 1..=options.nodes {
+            let name = format!("node-{number}");
+            let place = self.node_directory(options, &name);
+            make(&place)?;
+            let mut node = json!({"name": name, "netns": ""});
+            if options.components.contains(&Component::Vrs) {
+                let vrs_options = VrsOptions { empty: options.empty, system_id: name.clone() };
+                let vrs = Vrs::new(ground.entropy.clone(), &vrs_options)?;
+                let socket = place.join("db.sock");
+                let _ = std::fs::remove_file(&socket);
+                let listener = UnixListener::bind(&socket).map_err(Error::file(&socket))?;
+                self.run(vrs.server().clone().listen_unix(listener));
+                node["vrs"] = json!(format!("unix:{}", socket.display()));
+                if options.vrs_tcp {
+                    let (listener, address) = self.listen(options, 6640 + number - 1).await?;
+                    self.run(vrs.server().clone().listen_tcp(listener));
+                    node["vrs_tcp"] = json!(format!("tcp:{address}"));
+                }
+                self.sockets.push(socket.clone());
+                sockets.push(socket);
+            }
+            nodes.push(node);
+        }
+        if let Some(first) = nodes.first().and_then(|node| node.get("vrs")) {
+            self.endpoints.insert("vrs".into(), first.clone());
+        }
+        self.endpoints.insert("nodes".into(), Value::Array(nodes));
+        Ok(sockets)
+    }
+
+    async fn start_vsd(&mut self, options: &Options, ground: &Ground) -> Result<Option<Vsd>, Error> {
+        if !options.components.contains(&Component::Vsd) {
+            return Ok(None);
+        }
+        let vsd = Vsd::new(ground.clock, ground.entropy.clone());
+        let site = vsd::Site {
+            enterprise: node::ENTERPRISE.to_owned(),
+            domain: node::DOMAIN.to_owned(),
+            zone: node::ZONE.to_owned(),
+            subnet: node::SUBNET.to_owned(),
+            address: first_block(),
+        };
+        vsd.bootstrap(&site).map_err(|refusal| Error::Vsd(refusal.to_string()))?;
+        for (name, port, clients) in
+            [("vsd", 8443, ClientCertificate::No), ("vsd_cert", 7443, ClientCertificate::Required)]
+        {
+            let (listener, address) = self.listen(options, port).await?;
+            let tls = acceptor(&ground.pki, &ground.server, clients)?;
+            self.run(serve(listener, tls, vsd.router()));
+            self.endpoints.insert(name.into(), json!(format!("https://{address}/nuage/api")));
+        }
+        Ok(Some(vsd))
+    }
+
+    fn start_controller(&mut self, socket: &Path, vsd: HttpService) {
+        let socket = socket.to_owned();
+        self.run(async move {
+            let connect = || -> crate::vsc::Connecting {
+                let socket = socket.clone();
+                Box::pin(async move { Ok(Box::new(UnixStream::connect(socket).await?) as Box<dyn Stream>) })
+            };
+            let _: std::convert::Infallible = Controller::new(vsd, VSD_URL).run(connect).await;
+        });
+    }
+
+    async fn start_monitor(
+        &mut self,
+        options: &Options,
+        ground: &Ground,
+        vsd: Option<&Vsd>,
+    ) -> Result<(), Error> {
+        if !options.components.contains(&Component::Monitor) {
+            return Ok(());
+        }
+        let monitor = Monitor::new(MonitorOptions {
+            vsd: vsd.map(internal).ok_or_else(|| needs("monitor", "vsd"))?,
+            vsd_url: VSD_URL.to_owned(),
+            enterprise: node::ENTERPRISE.to_owned(),
+            domain: node::DOMAIN.to_owned(),
+            address_pool: POOL,
+            subnet_prefix: SUBNET_PREFIX,
+        });
+        let (listener, address) = self.listen(options, 9443).await?;
+        let tls = acceptor(&ground.pki, &ground.server, ClientCertificate::Required)?;
+        self.run(serve(listener, tls, monitor.router()));
+        self.endpoints.insert("monitor".into(), json!(format!("https://{address}")));
+        Ok(())
+    }
+
+    async fn start_kube(&mut self, options: &Options, ground: &Ground) -> Result<Option<Kube>, Error> {
+        if !options.components.contains(&Component::Kube) {
+            return Ok(None);
+        }
+        let kube = Kube::new(ground.clock, ground.entropy.clone());
+        let (listener, address) = self.listen(options, 6443).await?;
+        let tls = acceptor(&ground.pki, &ground.server, ClientCertificate::Optional)?;
+        self.run(serve(listener, tls, kube.router()));
+        self.endpoints.insert("kube".into(), json!(format!("https://{address}")));
+        Ok(Some(kube))
+    }
+
+    fn node_directory(&self, options: &Options, name: &str) -> PathBuf {
+        let root = &self.directory.path;
+        if options.nodes == 1 { root.join("node") } else { root.join("nodes").join(name) }
+    }
+
+    fn endpoint(&self, name: &str) -> Option<String> {
+        self.endpoints.get(name).and_then(Value::as_str).map(str::to_owned)
+    }
+
+    /// The files of each node, and the kubeconfig of whoever plays the administrator.
+    fn write_nodes(&self, options: &Options, ground: &Ground, kube: Option<&Kube>) -> Result<(), Error> {
+        let Some(kube) = kube else { return Ok(()) };
+        let server = self.endpoint("kube").unwrap_or_default();
+        let token = || format!("{:016x}{:016x}", ground.entropy.next(), ground.entropy.next());
+        let administrator = token();
+        kube.add_token(&administrator);
+        let text = node::kubeconfig(&server, &ground.pki.authority, &format!("token: {administrator}"));
+        write_secret(&self.directory.path.join("admin.kubeconfig"), text.as_bytes())?;
+        for number in 1..=options.nodes {
+            let name = format!("node-{number}");
+            let directory = self.node_directory(options, &name);
+            let plugin = token();
+            kube.add_token(&plugin);
+            kube.create(json!({"kind": "Node", "metadata": {"name": name}}))
+                .map_err(|status| Error::Client(status.to_string()))?;
+            let files = node::files(&NodeFiles {
+                vrs: format!("unix:{}", directory.join("db.sock").display()),
+                directory: directory.clone(),
+                monitor: self.endpoint("monitor"),
+                kube: server.clone(),
+                token: plugin,
+                authority: ground.pki.authority.clone(),
+                client: ground.pki.client(&name, node::ENTERPRISE)?,
+            });
+            for (file, text) in files {
+                write_secret(&directory.join(file), text.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What `emulator vsc --dir` needs, and endpoints.json: the last file to be written.
+    fn write_endpoints(&self) -> Result<(), Error> {
+        let path = self.directory.path.join("endpoints.json");
+        let text = format!("{:#}\n", Value::Object(self.endpoints.clone()));
+        write_secret(&path, text.as_bytes())
+    }
+}
+
+/// A VSD client inside this process, as the user that controllers and monitors have.
+fn internal(vsd: &Vsd) -> HttpService {
+    in_process(vsd.router(), Some(PeerCertificate { common_name: "csproot".to_owned() }))
+}
+
+fn needs(what: &str, of: &str) -> Error {
+    Error::Usage(format!("--only: {what} needs {of}"))
+}
+
+fn first_block() -> Ipv4Net {
+    POOL.subnets(SUBNET_PREFIX).ok().and_then(|mut blocks| blocks.next()).unwrap_or(POOL)
+}
+
+/// A seed from the system: two emulators must not make the same identifiers.
+fn seed() -> Result<u64, Error> {
+    rand::rngs::SysRng.try_next_u64().map_err(|error| Error::Client(format!("no randomness: {error}")))
+}
