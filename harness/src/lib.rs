@@ -1,1 +1,14 @@
 //! The scenario harness: drives pod churn and faults through the real plugin against the emulators, in virtual time.
+
+pub mod cli;
+pub mod error;
+pub mod expect;
+pub mod fault;
+pub mod invariant;
+pub mod kubelet;
+pub mod load;
+pub mod random;
+pub mod run;
+pub mod scenario;
+pub mod stopwatch;
+pub mod world;

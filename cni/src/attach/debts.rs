@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::teardown::teardown;
 use crate::call::Call;
-use crate::journal::{Journal, State};
+use crate::journal::{Journal, Record, State};
 
 /// How many debts one call delivers at most.
 const MAX_DEBTS: usize = 8;
@@ -19,7 +19,8 @@ pub(super) async fn deliver(call: &Call<'_>, journal: &Journal<'_>, own: &str) {
     let deadline = call.deadline.min(Instant::now() + BUDGET);
     let Ok(records) = journal.records() else { return };
     let owed = records.into_iter().filter(|record| record.state == State::Owed && record.port_name != own);
-    for mut record in owed.take(MAX_DEBTS) {
+    let owed: Vec<Record> = owed.take(MAX_DEBTS).collect();
+    for mut record in owed {
         if Instant::now() >= deadline {
             return;
         }

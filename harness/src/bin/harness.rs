@@ -1,0 +1,7 @@
+//! The scenario harness.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nuage_harness::cli::run()
+}

@@ -1,0 +1,69 @@
+//! The command line, a file a verb. Results go to standard output, messages to standard error.
+
+mod check;
+mod list;
+mod replay;
+mod run;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  harness run scenarios/                     every scenario, once, with its own seed
+  harness run scenarios/faults --seeds 100   a hundred seeds of each
+  harness replay --seed 42 scenarios/faults/vrs-restart-during-churn.toml
+  harness check my-scenario.toml             say what is wrong with it, run nothing
+
+Exit codes: 0 everything holds, 1 an expectation or invariant is violated, 2 usage or an invalid scenario,
+3 a run was not deterministic.";
+
+/// Everything holds.
+const HOLDS: u8 = 0;
+/// Something does not.
+const VIOLATED: u8 = 1;
+/// What was asked for is none.
+const INVALID: u8 = 2;
+/// Two runs of a seed differ.
+const NOT_DETERMINISTIC: u8 = 3;
+
+/// Drives pod churn and faults through the real plugin against the emulators
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run scenarios
+    Run(run::Arguments),
+    /// Say what is wrong with scenarios, run nothing
+    Check(check::Arguments),
+    /// List scenarios and the invariants that every run checks
+    List(list::Arguments),
+    /// Run one scenario again with a seed and print its events
+    Replay(replay::Arguments),
+}
+
+/// Runs the command line.
+pub fn run() -> ExitCode {
+    let result = match Arguments::parse().verb {
+        Verb::Run(arguments) => run::run(&arguments),
+        Verb::Check(arguments) => check::run(&arguments),
+        Verb::List(arguments) => list::run(&arguments),
+        Verb::Replay(arguments) => replay::run(&arguments),
+    };
+    ExitCode::from(result.unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr().lock(), "error: {error}");
+        INVALID
+    }))
+}
+
+/// Prints a line; a reader that went away is no failure.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}

@@ -1,0 +1,154 @@
+//! `harness run`: scenarios, a line each and a summary.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{HOLDS, NOT_DETERMINISTIC, VIOLATED, say};
+use crate::error::Error;
+use crate::run::{Report, run as run_scenario};
+use crate::scenario::{Scenario, collect};
+use crate::stopwatch::Stopwatch;
+
+/// No sweep is longer; a longer one is split.
+const MAX_SEEDS: u64 = 1_000_000;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Files, or directories with *.toml
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The first seed, instead of each scenario's own
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many seeds in a row
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MAX_SEEDS))]
+    seeds: u64,
+    /// Stop at the first failure
+    #[arg(long)]
+    fail_fast: bool,
+    /// Run each twice and compare the traces byte for byte
+    #[arg(long)]
+    check_determinism: bool,
+    /// Write results.json and traces/SCENARIO.SEED.jsonl there
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Print one JSON object instead of lines, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// A report and how long it really took.
+struct Timed {
+    report: Report,
+    real: Duration,
+    deterministic: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let scenarios = collect(&arguments.paths)?;
+    let mut done = Vec::new();
+    'all: for scenario in &scenarios {
+        let first = arguments.seed.unwrap_or(scenario.seed);
+        for seed in (0..arguments.seeds).map(|offset| first.wrapping_add(offset)) {
+            let timed = one(scenario, seed, arguments.check_determinism)?;
+            let failed = !timed.report.passed() || !timed.deterministic;
+            if !arguments.json {
+                say(&line(&timed));
+                timed.report.complaints().iter().for_each(|line| say(&format!("    {line}")));
+                if failed {
+                    say(&format!("    again: {}", timed.report.replay()));
+                }
+            }
+            if let Some(directory) = &arguments.report {
+                write_trace(directory, &timed.report)?;
+            }
+            done.push(timed);
+            if failed && arguments.fail_fast {
+                break 'all;
+            }
+        }
+    }
+    let results = results(&done);
+    if let Some(directory) = &arguments.report {
+        write(&directory.join("results.json"), &format!("{results:#}\n"))?;
+    }
+    say(&if arguments.json { format!("{results:#}") } else { summary(&done) });
+    Ok(if done.iter().any(|timed| !timed.deterministic) {
+        NOT_DETERMINISTIC
+    } else if done.iter().any(|timed| !timed.report.passed()) {
+        VIOLATED
+    } else {
+        HOLDS
+    })
+}
+
+fn one(scenario: &Scenario, seed: u64, twice: bool) -> Result<Timed, Error> {
+    let watch = Stopwatch::start();
+    let report = run_scenario(scenario, seed)?;
+    let real = watch.elapsed();
+    let deterministic = !twice || run_scenario(scenario, seed)?.trace == report.trace;
+    Ok(Timed { report, real, deterministic })
+}
+
+fn verdict(timed: &Timed) -> &'static str {
+    match (timed.deterministic, timed.report.passed()) {
+        (false, _) => "NOT DETERMINISTIC",
+        (true, true) => "ok",
+        (true, false) => "FAILED",
+    }
+}
+
+fn line(timed: &Timed) -> String {
+    let Report { scenario, seed, pods, adds, dels, simulated, .. } = &timed.report;
+    format!(
+        "{scenario:45} seed {seed:<6} {pods:5} pods {adds:6} ADD {dels:6} DEL {:8.1} s simulated in {:6.2} s  {}",
+        simulated.as_secs_f64(),
+        timed.real.as_secs_f64(),
+        verdict(timed)
+    )
+}
+
+fn summary(done: &[Timed]) -> String {
+    let held = done.iter().filter(|timed| timed.deterministic && timed.report.passed()).count();
+    let simulated: Duration = done.iter().map(|timed| timed.report.simulated).sum();
+    let real: Duration = done.iter().map(|timed| timed.real).sum();
+    let ratio = simulated.as_secs_f64() / real.as_secs_f64().max(0.001);
+    format!(
+        "{held} of {} runs hold; {:.0} s simulated in {:.2} s, {ratio:.0} times faster",
+        done.len(),
+        simulated.as_secs_f64(),
+        real.as_secs_f64()
+    )
+}
+
+fn results(done: &[Timed]) -> Value {
+    let runs: Vec<Value> = done
+        .iter()
+        .map(|timed| {
+            let report = &timed.report;
+            json!({
+                "scenario": report.scenario, "seed": report.seed, "verdict": verdict(timed), "pods": report.pods,
+                "adds": report.adds, "dels": report.dels, "simulated_seconds": report.simulated.as_secs_f64(),
+                "real_seconds": timed.real.as_secs_f64(), "complaints": report.complaints(), "replay": report.replay()
+            })
+        })
+        .collect();
+    json!({ "runs": runs })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |source| Error::File { path: path.to_owned(), source };
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    fs::write(path, text).map_err(failed)
+}
+
+fn write_trace(directory: &Path, report: &Report) -> Result<(), Error> {
+    let name = report.scenario.replace(['/', '\\'], "-");
+    let path = directory.join("traces").join(format!("{name}.{}.jsonl", report.seed));
+    write(&path, &format!("{}\n", report.trace.join("\n")))
+}

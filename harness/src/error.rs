@@ -1,0 +1,35 @@
+//! What can keep a run from being made, apart from what a run finds out.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why there is no run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A scenario that is none: where and why.
+    #[error("{path}:{line}:{column}: {message}")]
+    Scenario {
+        /// The file.
+        path: String,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// What is wrong, and what may have been meant.
+        message: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nothing to run.
+    #[error("{}: no scenario there (*.toml)", .0.display())]
+    Nothing(PathBuf),
+    /// The emulators could not be set up.
+    #[error("the simulated site: {0}")]
+    Site(String),
+}

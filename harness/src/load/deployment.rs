@@ -1,0 +1,107 @@
+//! `deployment`: replicas that are kept, and replaced by new ones in a rolling update.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::pods::Pods;
+use crate::error::Error;
+use crate::random::Span;
+use crate::scenario::Reader;
+
+/// A deployment.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    namespace: String,
+    name: String,
+    replicas: usize,
+    updates: usize,
+    update_after: Span,
+    max_surge: usize,
+    max_unavailable: usize,
+    hold: Span,
+}
+
+impl Deployment {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            namespace: reader.text("namespace", Some("default"))?,
+            name: reader.text("name", Some("web"))?,
+            replicas: reader.count("replicas", None, 1..=150_000)?,
+            updates: reader.count("updates", Some(0), 0..=100)?,
+            update_after: reader.span("update_after", Some(Duration::from_secs(10)))?,
+            max_surge: reader.count("max_surge", Some(1), 1..=10_000)?,
+            max_unavailable: reader.count("max_unavailable", Some(0), 0..=10_000)?,
+            hold: reader.span("hold", Some(Duration::from_secs(10)))?,
+        })
+    }
+
+    fn prefix(&self, revision: usize) -> String {
+        format!("{}/{}-{revision}-", self.namespace, self.name)
+    }
+
+    pub(super) async fn run(self, pods: Pods) {
+        let random = pods.world.random.clone();
+        for number in 0..self.replicas {
+            pods.spawn(&self.namespace, &format!("{}-0-{number}", self.name), true);
+        }
+        self.all_up(&pods, 0).await;
+        for revision in 1..=self.updates {
+            sleep(self.update_after.draw(&random)).await;
+            self.roll(&pods, revision).await;
+        }
+        sleep(self.hold.draw(&random)).await;
+        // Replacements of evicted pods may still be on their way.
+        self.all_up(&pods, self.updates).await;
+        let prefix = format!("{}/{}-", self.namespace, self.name);
+        pods.with_prefix(&prefix).iter().for_each(|name| pods.stop(name));
+        pods.until(|pods| pods.with_prefix(&prefix).is_empty()).await;
+    }
+
+    async fn all_up(&self, pods: &Pods, revision: usize) {
+        let prefix = self.prefix(revision);
+        pods.until(|pods| {
+            let names = pods.with_prefix(&prefix);
+            names.len() >= self.replicas && names.iter().all(|name| pods.is_up(name) != Some(false))
+        })
+        .await;
+    }
+
+    /// As the deployment controller: never more than replicas + surge, never fewer up than replicas - unavailable.
+    async fn roll(&self, pods: &Pods, revision: usize) {
+        let (old, new) = (self.prefix(revision - 1), self.prefix(revision));
+        let up = |pods: &Pods, prefix: &str| {
+            let names = pods.with_prefix(prefix);
+            names.iter().filter(|name| pods.is_up(name) == Some(true)).count()
+        };
+        let (mut made, mut stopping) = (0, Vec::new());
+        loop {
+            while made < self.replicas
+                && pods.with_prefix(&old).len() + pods.with_prefix(&new).len()
+                    < self.replicas + self.max_surge
+            {
+                pods.spawn(&self.namespace, &format!("{}-{revision}-{made}", self.name), true);
+                made += 1;
+            }
+            let needed = self.replicas.saturating_sub(self.max_unavailable);
+            let old_names = pods.with_prefix(&old);
+            stopping.retain(|name| old_names.contains(name));
+            let available = up(pods, &old) + up(pods, &new) - stopping.len();
+            let victims = old_names
+                .iter()
+                .filter(|name| !stopping.contains(name))
+                .take(available.saturating_sub(needed));
+            let victims: Vec<String> = victims.cloned().collect();
+            victims.iter().for_each(|name| pods.stop(name));
+            stopping.extend(victims);
+            if pods.with_prefix(&old).is_empty() && up(pods, &new) >= self.replicas {
+                return;
+            }
+            let before = (pods.with_prefix(&old).len(), up(pods, &new), pods.with_prefix(&new).len());
+            pods.until(|pods| {
+                (pods.with_prefix(&old).len(), up(pods, &new), pods.with_prefix(&new).len()) != before
+            })
+            .await;
+        }
+    }
+}

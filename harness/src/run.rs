@@ -1,0 +1,140 @@
+//! One run of a scenario: sets the world up, lets loads and faults go, checks what is expected. The same scenario and seed
+//! give the same report, trace included, but for the real time it took.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::timeout;
+
+use crate::error::Error;
+use crate::load::pods::Pods;
+use crate::scenario::Scenario;
+use crate::world::sim::ledger::Violation;
+use crate::world::sim::{World, WrapLinks};
+
+/// A run that takes longer in virtual time hangs.
+const VIRTUAL_LIMIT: Duration = Duration::from_hours(24);
+/// How many events before a violation are shown.
+const SHOWN_EVENTS: usize = 8;
+
+/// What a run found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The scenario's name.
+    pub scenario: String,
+    /// Its path, for the line that replays it.
+    pub path: String,
+    /// The seed.
+    pub seed: u64,
+    /// How many pods were made.
+    pub pods: usize,
+    /// How many ADDs were called.
+    pub adds: usize,
+    /// How many DELs were called.
+    pub dels: usize,
+    /// How long it took in virtual time.
+    pub simulated: Duration,
+    /// The broken invariant, if one is.
+    pub violation: Option<Violation>,
+    /// Expectations that do not hold.
+    pub failures: Vec<String>,
+    /// One JSON line an event.
+    pub trace: Vec<String>,
+}
+
+impl Report {
+    /// Whether everything held.
+    pub fn passed(&self) -> bool {
+        self.violation.is_none() && self.failures.is_empty()
+    }
+
+    /// The line that runs it again.
+    pub fn replay(&self) -> String {
+        format!("harness replay --seed {} {}", self.seed, self.path)
+    }
+
+    /// What went wrong, in lines for people.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(violation) = &self.violation {
+            let Violation { invariant, details, time, node } = violation;
+            lines.push(format!("{invariant} violated on {node} at {time} ms: {details}"));
+            let last = self.trace.len().saturating_sub(SHOWN_EVENTS);
+            lines.extend(self.trace[last..].iter().map(|event| format!("  {event}")));
+        }
+        lines.extend(self.failures.iter().cloned());
+        lines
+    }
+}
+
+/// Runs a scenario in the simulated world.
+///
+/// # Errors
+/// The world could not be set up; what the run finds is in the report.
+pub fn run(scenario: &Scenario, seed: u64) -> Result<Report, Error> {
+    run_with(scenario, seed, None)
+}
+
+/// As [`run`], with something else in the place of each node's links.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(scenario: &Scenario, seed: u64, wrap: Option<WrapLinks>) -> Result<Report, Error> {
+    // The time driver alone: a real socket panics here, which is what keeps one out.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.map_err(|error| Error::Site(error.to_string()))?;
+    // Everything stays on this thread, so nothing of a run has to be able to leave it.
+    LocalSet::new().block_on(&runtime, async {
+        let world = World::new(&scenario.cluster, seed, wrap)?;
+        let failures = carry_out(scenario, seed, &world).await;
+        world.end();
+        let mut ledger = world.ledger();
+        let count = |command: &str| ledger.durations.get(command).map_or(0, Vec::len);
+        Ok(Report {
+            scenario: scenario.name.clone(),
+            path: scenario.path.clone(),
+            seed,
+            pods: ledger.pods,
+            adds: count("ADD"),
+            dels: count("DEL"),
+            simulated: Duration::from_millis(world.now()),
+            failures,
+            violation: ledger.violation.take(),
+            trace: std::mem::take(&mut ledger.trace),
+        })
+    })
+}
+
+async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>) -> Vec<String> {
+    world.event(None, "begin", json!({"scenario": scenario.title, "seed": seed}));
+    let pods = Pods::new(Arc::clone(world));
+    let mut loads = JoinSet::new();
+    for load in scenario.loads.clone() {
+        loads.spawn_local(load.run(pods.clone()));
+    }
+    let mut faults = JoinSet::new();
+    for fault in scenario.faults.clone() {
+        faults.spawn_local(fault.run(Arc::clone(world)));
+    }
+    let everything = async {
+        while loads.join_next().await.is_some() {}
+        while faults.join_next().await.is_some() {}
+        let mut failures = Vec::new();
+        for expectation in &scenario.expectations {
+            let found = expectation.check(world).await;
+            failures.extend(found.err().map(|details| format!("{}: {details}", expectation.name())));
+        }
+        failures
+    };
+    let failures = tokio::select! {
+        biased;
+        () = world.stopped() => Vec::new(),
+        result = timeout(VIRTUAL_LIMIT, everything) => {
+            result.unwrap_or_else(|_| vec![format!("not over after {VIRTUAL_LIMIT:?} of virtual time")])
+        }
+    };
+    world.event(None, "end", json!({}));
+    failures
+}

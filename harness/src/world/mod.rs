@@ -1,0 +1,3 @@
+//! Where a scenario runs. `sim` is one process and one thread on virtual time.
+
+pub mod sim;

@@ -1,0 +1,143 @@
+//! The rest of a simulated node's seams: files in memory, streams into the emulated switch, HTTP into the emulated services.
+//! Each takes a little virtual time, so that what happens at once elsewhere can come in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use nuage_cni::host::{BoxError, Files, Http, HttpService, LockGuard, Stream, Switch, TlsIdentity};
+use nuage_emulator::http::{PeerCertificate, in_process};
+use nuage_emulator::vrs::Vrs;
+use tokio::time::sleep;
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
+
+use crate::random::Random;
+
+/// How long a connection or request takes on its way, in milliseconds: from one to this many.
+const SLOWEST_MILLISECONDS: u64 = 5;
+
+/// Files of a node, in memory. They survive everything but the run.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryFiles {
+    files: Arc<Mutex<BTreeMap<PathBuf, Vec<u8>>>>,
+    locks: Arc<Mutex<BTreeSet<PathBuf>>>,
+}
+
+impl MemoryFiles {
+    fn files(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Vec<u8>>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct MemoryLock {
+    path: PathBuf,
+    locks: Arc<Mutex<BTreeSet<PathBuf>>>,
+}
+
+impl LockGuard for MemoryLock {}
+
+// As the kernel drops the locks of a process that ends, however it ends.
+impl Drop for MemoryLock {
+    fn drop(&mut self) {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
+    }
+}
+
+impl Files for MemoryFiles {
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let content = self.files().get(path).cloned();
+        match content {
+            Some(content) if content.len() as u64 > limit => Err(io::ErrorKind::InvalidData.into()),
+            content => Ok(content),
+        }
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.files().insert(path.to_owned(), content.to_vec());
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.files().remove(path).is_some())
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        let files = self.files();
+        let inside = files.keys().filter(|path| path.parent() == Some(directory));
+        Ok(inside.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
+    }
+
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
+        let taken = self.locks.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+        let guard = || {
+            Box::new(MemoryLock { path: path.to_owned(), locks: Arc::clone(&self.locks) })
+                as Box<dyn LockGuard>
+        };
+        Ok(taken.then(guard))
+    }
+}
+
+/// Streams into the emulated switch of a node.
+#[derive(Clone, Debug)]
+pub struct SimulatedSwitch {
+    /// The switch.
+    pub vrs: Vrs,
+    /// The run's randomness.
+    pub random: Random,
+}
+
+#[async_trait]
+impl Switch for SimulatedSwitch {
+    async fn connect(&self, _endpoint: &str) -> io::Result<Box<dyn Stream>> {
+        sleep(Duration::from_millis(1 + self.random.below(SLOWEST_MILLISECONDS))).await;
+        match self.vrs.connect() {
+            Some(stream) => Ok(Box::new(stream)),
+            None => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
+    }
+}
+
+/// One service on the simulated network.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// What answers.
+    pub router: Router,
+    /// Whether it is there.
+    pub up: Arc<AtomicBool>,
+}
+
+/// HTTP to services by the authority of their URL, with the certificate of one node.
+#[derive(Clone, Debug)]
+pub struct SimulatedHttp {
+    /// Services by authority.
+    pub services: Arc<BTreeMap<String, Service>>,
+    /// The node's name, which its certificate carries.
+    pub node: String,
+    /// The run's randomness.
+    pub random: Random,
+}
+
+impl Http for SimulatedHttp {
+    fn client(&self, identity: &TlsIdentity) -> Result<HttpService, BoxError> {
+        let this = self.clone();
+        let presents = identity.client.is_some();
+        Ok(BoxCloneSyncService::new(tower::service_fn(move |request: http::Request<bytes::Bytes>| {
+            let this = this.clone();
+            async move {
+                sleep(Duration::from_millis(1 + this.random.below(SLOWEST_MILLISECONDS))).await;
+                let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+                let service =
+                    this.services.get(&authority).filter(|service| service.up.load(Ordering::Relaxed));
+                let Some(service) = service else { return Err(BoxError::from("connection refused")) };
+                let peer = presents.then(|| PeerCertificate { common_name: this.node.clone() });
+                in_process(service.router.clone(), peer).oneshot(request).await
+            }
+        })))
+    }
+}
