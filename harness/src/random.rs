@@ -28,6 +28,12 @@ impl Random {
         self.next().checked_rem(bound).unwrap_or(0)
     }
 
+    /// 64 hex digits, as a runtime names a sandbox.
+    pub fn sandbox_id(&self) -> String {
+        let [a, b, c, d] = [self.next(), self.next(), self.next(), self.next()];
+        format!("{a:016x}{b:016x}{c:016x}{d:016x}")
+    }
+
     /// An index below `length`.
     pub fn index(&self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap_or(0)
@@ -54,7 +60,7 @@ impl Span {
 
     /// One of them.
     pub fn draw(&self, random: &Random) -> Duration {
-        let width = u64::try_from((self.high - self.low).as_millis()).unwrap_or(u64::MAX);
+        let width = u64::try_from(self.high.saturating_sub(self.low).as_millis()).unwrap_or(u64::MAX);
         self.low + Duration::from_millis(random.below(width.saturating_add(1)))
     }
 }

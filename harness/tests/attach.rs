@@ -134,7 +134,7 @@ fn address(result: &Value) -> String {
 }
 
 async fn attach_and_detach(site: &Site, sandbox: &str, version: &str, pod: &str) {
-    let namespace = Namespace::new(&version.replace('.', "-"));
+    let namespace = Namespace::new();
     create_pod(&site.root().join("admin.kubeconfig"), "default", pod);
     let configuration = network(&site.node(), version);
     let plugin = Plugin { container_id: sandbox, pod: ("default", pod), network: &configuration };
@@ -203,7 +203,7 @@ async fn a_del_after_the_namespace_is_gone_still_takes_everything_away() {
         return;
     }
     let site = Site::emulated();
-    let namespace = Namespace::new("gone");
+    let namespace = Namespace::new();
     create_pod(&site.root().join("admin.kubeconfig"), "default", "web-0");
     let configuration = network(&site.node(), "1.0.0");
     let plugin = Plugin { container_id: "attach-gone", pod: ("default", "web-0"), network: &configuration };

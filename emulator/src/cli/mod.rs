@@ -8,6 +8,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::Error;
 
@@ -62,16 +63,26 @@ fn say(line: &str) {
     let _ = out.flush();
 }
 
-/// Waits until somebody wants this process to end.
-async fn ended() -> Result<(), Error> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let failed = |source| Error::File { path: "signals".into(), source };
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    tokio::select! {
-        biased;
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that end this process. Made before `ready` is said: who has read that may send one at once.
+struct End {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl End {
+    fn new() -> Result<Self, Error> {
+        let failed = |source| Error::File { path: "signals".into(), source };
+        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        Ok(Self { terminate, interrupt })
     }
-    Ok(())
+
+    /// Waits until somebody wants this process to end.
+    async fn wait(mut self) {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

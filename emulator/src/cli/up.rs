@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::{ended, say};
+use super::{End, say};
 use crate::error::Error;
 use crate::up::{Component, Options, Ports, Site};
 
@@ -34,6 +34,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
     let components = if arguments.only.is_empty() { Component::ALL.to_vec() } else { arguments.only };
+    let end = End::new()?;
     let site = Site::start(&Options {
         directory: arguments.dir,
         ports: arguments.ports,
@@ -50,7 +51,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
     }
     say(&format!("directory {}", site.path().display()));
     say("ready");
-    ended().await?;
+    end.wait().await;
     site.stop().await;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{ended, say};
+use super::{End, say};
 use crate::error::Error;
 use crate::http::{TlsIdentity, remote};
 use crate::pki::Pki;
@@ -50,10 +50,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
     let connect = || connect(endpoint.clone());
     // A switch that cannot be reached at all is a mistake of the call; later it may come and go.
     connect().await.map_err(|source| Error::File { path: endpoint.clone().into(), source })?;
+    let end = End::new()?;
     say("ready");
     tokio::select! {
         biased;
-        result = ended() => result,
+        () = end.wait() => Ok(()),
         never = controller.run(connect) => match never {},
     }
 }

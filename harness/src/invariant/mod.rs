@@ -26,7 +26,7 @@ pub struct Invariant {
     check: fn(&View<'_>) -> Result<(), String>,
 }
 
-/// All of them; del_is_idempotent is checked where the second DEL is made.
+/// All of them; `del_is_idempotent` is checked where the second DEL is made.
 pub const ALL: [Invariant; 5] = [
     Invariant {
         name: "no_duplicate_ip",

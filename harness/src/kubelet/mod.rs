@@ -112,7 +112,7 @@ pub async fn start(world: Arc<World>, pod: Pod) -> Option<String> {
 
 async fn attempt(world: Arc<World>, pod: Pod) -> Option<String> {
     let _slot = world.nodes[pod.node].slots.acquire().await.ok()?;
-    let id: String = (0..4).map(|_| format!("{:016x}", world.random.next())).collect();
+    let id = world.random.sandbox_id();
     let netns = PathBuf::from(format!("/var/run/netns/cni-{}", &id[..12]));
     world.nodes[pod.node].kernel.add_namespace(&netns);
     let sandbox = Sandbox {
@@ -182,13 +182,14 @@ async fn detach(world: &Arc<World>, pod: &Pod, id: &str, netns: &Path) {
         sleep(pause).await;
         pause = (pause * 2).min(MAX_PAUSE);
     }
-    world.nodes[pod.node].kernel.remove_namespace(netns);
     let disturbed = {
         let mut ledger = world.ledger();
         ledger.set(id, Phase::Gone);
         ledger.sandboxes.get(id).is_some_and(|sandbox| sandbox.disturbed)
     };
     world.event(Some(pod.node), "deleted", json!({"pod": pod.full_name(), "sandbox": &id[..12]}));
+    // Only now: what DEL had to take away must not go with the namespace.
+    world.nodes[pod.node].kernel.remove_namespace(netns);
     let again = pod_call(world, pod, "DEL", id, None).await;
     if again.exit_code != 0 || !again.stdout.is_empty() {
         let details = format!("the second DEL of pod {}: {:?}", pod.full_name(), again.stderr);

@@ -92,7 +92,9 @@ impl Deployment {
                 .filter(|name| !stopping.contains(name))
                 .take(available.saturating_sub(needed));
             let victims: Vec<String> = victims.cloned().collect();
-            victims.iter().for_each(|name| pods.stop(name));
+            for name in &victims {
+                pods.stop(name);
+            }
             stopping.extend(victims);
             if pods.with_prefix(&old).is_empty() && up(pods, &new) >= self.replicas {
                 return;

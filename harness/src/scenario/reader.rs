@@ -14,7 +14,7 @@ use crate::random::Span as RandomSpan;
 pub use crate::random::Span;
 
 /// A name that is further off than this is not what was meant.
-const NEAR: f64 = 0.6;
+const NEAR: f64 = 0.5;
 
 /// Reads one table.
 pub struct Reader<'a> {
@@ -48,7 +48,7 @@ pub(super) fn document<'a>(path: &str, text: &'a str) -> Result<Spanned<DeTable<
 
 /// `; did you mean "..."?`, if something is near enough.
 fn suggestion<'b>(given: &str, known: impl IntoIterator<Item = &'b str>) -> String {
-    let scored = known.into_iter().map(|name| (strsim::jaro_winkler(given, name), name));
+    let scored = known.into_iter().map(|name| (strsim::normalized_damerau_levenshtein(given, name), name));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score >= NEAR);
     best.map(|(_, name)| format!("; did you mean \"{name}\"?")).unwrap_or_default()
 }

@@ -12,6 +12,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nuage_ovsdb::client::{Client, Limits};
@@ -112,8 +113,9 @@ pub(crate) struct Namespace {
 
 impl Namespace {
     /// Makes one whose name no other test has.
-    pub(crate) fn new(suffix: &str) -> Self {
-        let name = format!("nuage-test-{}-{suffix}", std::process::id());
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("nuage-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         run("ip", &["netns", "add", &name]);
         Self { name }
     }

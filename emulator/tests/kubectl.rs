@@ -1,0 +1,123 @@
+//! The real kubectl, with its default flags, against the emulated API server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test")]
+
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use nuage_emulator::clock::Clock;
+use nuage_emulator::entropy::Entropy;
+use nuage_emulator::kube::Kube;
+use nuage_emulator::node::kubeconfig;
+use nuage_emulator::pki::Pki;
+use nuage_emulator::serve::{ClientCertificate, acceptor, serve};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+struct Cluster {
+    kube: Kube,
+    config: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+impl Cluster {
+    async fn start(test: &str) -> Option<Self> {
+        if !Command::new("kubectl")
+            .args(["version", "--client"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+        {
+            eprintln!("SKIPPED {test}: kubectl");
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let pki = Pki::open(&directory.path().join("pki")).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let server = format!("https://{}", listener.local_addr().unwrap());
+        let identity = pki.server(&[Ipv4Addr::LOCALHOST.into()]).unwrap();
+        let kube = Kube::new(Clock::System, Entropy::seeded(1));
+        kube.add_token("secret");
+        kube.create(json!({"kind": "Node", "metadata": {"name": "node-1"}})).unwrap();
+        let tls = acceptor(&pki, &identity, ClientCertificate::Optional).unwrap();
+        tokio::spawn(serve(listener, tls, kube.router()));
+        let config = directory.path().join("kubeconfig");
+        std::fs::write(&config, kubeconfig(&server, &pki.authority, "token: secret")).unwrap();
+        Some(Self { kube, config, directory })
+    }
+
+    /// Runs kubectl on a thread that may block; its standard output, if it succeeds.
+    async fn kubectl(&self, arguments: &[&str], stdin: &str) -> Result<String, String> {
+        let mut command = Command::new("kubectl");
+        command
+            .arg("--kubeconfig")
+            .arg(&self.config)
+            .arg("--cache-dir")
+            .arg(self.directory.path().join("cache"));
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdin = stdin.to_owned();
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut child = command.spawn().unwrap();
+            child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+            let _ = sender.send(child.wait_with_output().unwrap());
+        });
+        let output = receiver.await.unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    }
+}
+
+fn pod(name: &str) -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "web"}},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": "none"}]}
+    })
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_creates_gets_changes_and_deletes_pods() {
+    let Some(cluster) = Cluster::start("kubectl_creates_gets_changes_and_deletes_pods").await else { return };
+    assert_eq!(cluster.kubectl(&["create", "-f", "-"], &pod("web-0")).await.unwrap(), "pod/web-0 created\n");
+    let error = cluster.kubectl(&["create", "-f", "-"], &pod("web-0")).await.unwrap_err();
+    assert!(error.contains("AlreadyExists"), "{error}");
+
+    let table = cluster.kubectl(&["get", "pods"], "").await.unwrap();
+    assert!(table.starts_with("NAME") && table.contains("web-0") && table.contains("Pending"), "{table}");
+    let wide = cluster.kubectl(&["get", "pods", "-o", "wide", "-l", "app in (web)"], "").await.unwrap();
+    assert!(wide.contains("node-1"), "{wide}");
+    assert!(cluster.kubectl(&["get", "nodes"], "").await.unwrap().contains("node-1"));
+    assert!(cluster.kubectl(&["get", "ns"], "").await.unwrap().contains("kube-system"));
+    let object: Value =
+        serde_json::from_str(&cluster.kubectl(&["get", "pod", "web-0", "-o", "json"], "").await.unwrap())
+            .unwrap();
+    assert_eq!(object["metadata"]["uid"].as_str().unwrap().len(), 36);
+
+    cluster.kubectl(&["label", "pod", "web-0", "tier=front"], "").await.unwrap();
+    assert_eq!(cluster.kube.get("Pod", "default", "web-0").unwrap()["metadata"]["labels"]["tier"], "front");
+    assert!(
+        cluster.kubectl(&["apply", "-f", "-"], &pod("web-1")).await.unwrap().contains("pod/web-1 created")
+    );
+
+    let deleted = cluster.kubectl(&["delete", "pod", "web-0", "--timeout=20s"], "").await.unwrap();
+    assert!(deleted.contains("deleted"), "{deleted}");
+    let error = cluster.kubectl(&["get", "pod", "web-0"], "").await.unwrap_err();
+    assert!(error.contains("NotFound"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_waits_for_what_happens_meanwhile() {
+    let Some(cluster) = Cluster::start("kubectl_waits_for_what_happens_meanwhile").await else { return };
+    cluster.kubectl(&["create", "-f", "-"], &pod("web-0")).await.unwrap();
+    let wait = cluster
+        .kubectl(&["wait", "pod/web-0", "--for=jsonpath={.status.phase}=Running", "--timeout=20s"], "");
+    let change = async {
+        cluster
+            .kube
+            .update("Pod", "default", "web-0", |pod| pod["status"]["phase"] = json!("Running"))
+            .unwrap();
+    };
+    let (waited, ()) = tokio::join!(wait, change);
+    assert!(waited.unwrap().contains("condition met"));
+}
