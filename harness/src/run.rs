@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::load::pods::Pods;
 use crate::scenario::Scenario;
 use crate::world::sim::ledger::Violation;
-use crate::world::sim::{World, WrapLinks};
+use crate::world::sim::{Tampering, World};
 
 /// A run that takes longer in virtual time hangs.
 const VIRTUAL_LIMIT: Duration = Duration::from_hours(24);
@@ -59,10 +59,10 @@ impl Report {
     pub fn complaints(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(violation) = &self.violation {
-            let Violation { invariant, details, time, node } = violation;
+            let Violation { invariant, details, time, node, events } = violation;
             lines.push(format!("{invariant} violated on {node} at {time} ms: {details}"));
-            let last = self.trace.len().saturating_sub(SHOWN_EVENTS);
-            lines.extend(self.trace[last..].iter().map(|event| format!("  {event}")));
+            let first = events.saturating_sub(SHOWN_EVENTS);
+            lines.extend(self.trace[first..*events].iter().map(|event| format!("  {event}")));
         }
         lines.extend(self.failures.iter().cloned());
         lines
@@ -74,24 +74,24 @@ impl Report {
 /// # Errors
 /// The world could not be set up; what the run finds is in the report.
 pub fn run(scenario: &Scenario, seed: u64) -> Result<Report, Error> {
-    run_with(scenario, seed, None)
+    run_with(scenario, seed, Tampering::default())
 }
 
-/// As [`run`], with something else in the place of each node's links.
+/// As [`run`], with something broken on purpose.
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_with(scenario: &Scenario, seed: u64, wrap: Option<WrapLinks>) -> Result<Report, Error> {
+pub fn run_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<Report, Error> {
     // The time driver alone: a real socket panics here, which is what keeps one out.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.map_err(|error| Error::Site(error.to_string()))?;
     // Everything stays on this thread, so nothing of a run has to be able to leave it.
     LocalSet::new().block_on(&runtime, async {
-        let world = World::new(&scenario.cluster, seed, wrap)?;
+        let world = World::new(&scenario.cluster, seed, tampering)?;
         let failures = carry_out(scenario, seed, &world).await;
         world.end();
         let mut ledger = world.ledger();
-        let count = |command: &str| ledger.durations.get(command).map_or(0, Vec::len);
+        let count = |command: &str| ledger.calls.get(command).copied().unwrap_or(0);
         Ok(Report {
             scenario: scenario.name.clone(),
             path: scenario.path.clone(),
@@ -112,19 +112,20 @@ async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>) -> Vec<St
     let pods = Pods::new(Arc::clone(world));
     let mut loads = JoinSet::new();
     for load in scenario.loads.clone() {
-        loads.spawn_local(load.run(pods.clone()));
+        let pods = pods.clone();
+        loads.spawn_local(async move { load.run(&pods).await });
     }
     let mut faults = JoinSet::new();
     for fault in scenario.faults.clone() {
-        faults.spawn_local(fault.run(Arc::clone(world)));
+        let world = Arc::clone(world);
+        faults.spawn_local(async move { fault.run(&world).await });
     }
     let everything = async {
         while loads.join_next().await.is_some() {}
         while faults.join_next().await.is_some() {}
         let mut failures = Vec::new();
         for expectation in &scenario.expectations {
-            let found = expectation.check(world).await;
-            failures.extend(found.err().map(|details| format!("{}: {details}", expectation.name())));
+            failures.extend(expectation.check(world).await.err());
         }
         failures
     };

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{HOLDS, say};
 use crate::error::Error;
-use crate::invariant::{ALL, DEL_IS_IDEMPOTENT};
+use crate::invariant::ALL;
 use crate::scenario::collect;
 
 #[derive(Debug, clap::Args)]
@@ -26,8 +26,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             .iter()
             .map(|scenario| json!({"path": scenario.path, "title": scenario.title, "why": scenario.why, "seed": scenario.seed}))
             .collect();
-        let names: Vec<&str> =
-            ALL.iter().map(|invariant| invariant.name).chain([DEL_IS_IDEMPOTENT]).collect();
+        let names: Vec<&str> = ALL.iter().map(|invariant| invariant.name).collect();
         say(&format!("{:#}", json!({"scenarios": list, "invariants": names})));
         return Ok(HOLDS);
     }
@@ -35,9 +34,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         say(&format!("{}\n  {}\n  why: {}", scenario.path, scenario.title, scenario.why));
     }
     say("\nInvariants, checked after every event:");
-    for invariant in &ALL {
+    for invariant in ALL {
         say(&format!("  {:31} {}", invariant.name, invariant.meaning));
     }
-    say(&format!("  {DEL_IS_IDEMPOTENT:31} a second DEL, without a namespace, succeeds and prints nothing"));
     Ok(HOLDS)
 }

@@ -1,6 +1,7 @@
 //! The command line, a file a verb. Results go to standard output, messages to standard error.
 
 mod check;
+mod explain;
 mod list;
 mod replay;
 mod run;
@@ -16,6 +17,7 @@ Examples:
   harness run scenarios/faults --seeds 100   a hundred seeds of each
   harness replay --seed 42 scenarios/faults/vrs-restart-during-churn.toml
   harness check my-scenario.toml             say what is wrong with it, run nothing
+  harness explain vrs.restart                what it does and which keys it takes
 
 Exit codes: 0 everything holds, 1 an expectation or invariant is violated, 2 usage or an invalid scenario,
 3 a run was not deterministic.";
@@ -45,6 +47,8 @@ enum Verb {
     Check(check::Arguments),
     /// List scenarios and the invariants that every run checks
     List(list::Arguments),
+    /// Say what a load, fault, expectation or invariant is and which keys it takes
+    Explain(explain::Arguments),
     /// Run one scenario again with a seed and print its events
     Replay(replay::Arguments),
 }
@@ -55,10 +59,11 @@ pub fn run() -> ExitCode {
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::List(arguments) => list::run(&arguments),
+        Verb::Explain(arguments) => Ok(explain::run(&arguments)),
         Verb::Replay(arguments) => replay::run(&arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
-        let _ = writeln!(io::stderr().lock(), "error: {error}");
+        complain(&error.to_string());
         INVALID
     }))
 }
@@ -66,4 +71,9 @@ pub fn run() -> ExitCode {
 /// Prints a line; a reader that went away is no failure.
 fn say(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Prints a message to standard error.
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "error: {message}");
 }

@@ -15,11 +15,20 @@ use crate::stopwatch::Stopwatch;
 /// No sweep is longer; a longer one is split.
 const MAX_SEEDS: u64 = 1_000_000;
 
+/// A world to run in.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum World {
+    Sim,
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Files, or directories with *.toml
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Where they run: sim is one process on virtual time
+    #[arg(long, value_enum, default_value = "sim")]
+    world: World,
     /// The first seed, instead of each scenario's own
     #[arg(long)]
     seed: Option<u64>,
@@ -48,6 +57,7 @@ struct Timed {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let World::Sim = arguments.world;
     let scenarios = collect(&arguments.paths)?;
     let mut done = Vec::new();
     'all: for scenario in &scenarios {

@@ -5,60 +5,25 @@ mod vrs_restart;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::json;
 
-use crate::error::Error;
-use crate::scenario::Reader;
+use crate::scenario::registry::Kind;
 use crate::world::sim::World;
 
 /// A fault of a scenario.
-#[derive(Clone, Debug)]
-pub enum Fault {
-    /// A switch restarts.
-    VrsRestart(vrs_restart::VrsRestart),
-    /// The monitor does not answer.
-    MonitorDown(monitor_down::MonitorDown),
+#[async_trait(?Send)]
+pub trait Fault: std::fmt::Debug + Send + Sync {
+    /// Carries it out; ends when it is over.
+    async fn run(&self, world: &Arc<World>);
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    VrsRestart,
-    MonitorDown,
-}
-
-const KINDS: [(&str, Kind); 2] = [("vrs.restart", Kind::VrsRestart), ("monitor.down", Kind::MonitorDown)];
-
-impl Fault {
-    /// Reads a `[[fault]]`.
-    ///
-    /// # Errors
-    /// What is wrong with it, and where.
-    pub fn read(reader: Reader<'_>) -> Result<Self, Error> {
-        reader.whole(|reader| {
-            Ok(match reader.word("kind", None, &KINDS)? {
-                Kind::VrsRestart => Self::VrsRestart(vrs_restart::VrsRestart::read(reader)?),
-                Kind::MonitorDown => Self::MonitorDown(monitor_down::MonitorDown::read(reader)?),
-            })
-        })
-    }
-
-    /// Carries it out.
-    pub async fn run(self, world: Arc<World>) {
-        match self {
-            Self::VrsRestart(fault) => fault.run(world).await,
-            Self::MonitorDown(fault) => fault.run(world).await,
-        }
-    }
-}
-
-/// Whether there is a fault of that name.
-pub fn is_known(name: &str) -> bool {
-    KINDS.iter().any(|(known, _)| *known == name)
-}
+/// All kinds of fault.
+pub const KINDS: &[Kind<dyn Fault>] = &[vrs_restart::KIND, monitor_down::KIND];
 
 /// Writes down that a fault begins.
-fn hit(world: &World, name: &str, node: Option<usize>) {
-    *world.ledger().hits.entry(name.to_owned()).or_default() += 1;
+fn hit(world: &World, name: &'static str, node: Option<usize>) {
+    *world.ledger().hits.entry(name).or_default() += 1;
     world.event(node, "fault", json!({"fault": name}));
 }
 

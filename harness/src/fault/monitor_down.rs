@@ -3,34 +3,45 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::sleep;
 
-use super::{hit, over};
+use super::{Fault, hit, over};
 use crate::error::Error;
 use crate::random::Span;
 use crate::scenario::Reader;
+use crate::scenario::registry::Kind;
 use crate::world::sim::World;
 
 const NAME: &str = "monitor.down";
 
+pub(super) const KIND: Kind<dyn Fault> = Kind {
+    name: NAME,
+    about: "The Nuage monitor refuses connections for a while.",
+    read: |reader| Ok(Arc::new(MonitorDown::read(reader)?)),
+};
+
 /// The monitor does not answer.
 #[derive(Clone, Debug)]
-pub struct MonitorDown {
+struct MonitorDown {
     at: Span,
-    down: Span,
+    length: Span,
 }
 
 impl MonitorDown {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        Ok(Self { at: reader.span("at", None)?, down: reader.span("down", Some(Duration::from_secs(10)))? })
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        Ok(Self { at: reader.span("at", None)?, length: reader.span("for", Some(Duration::from_secs(10)))? })
     }
+}
 
-    pub(super) async fn run(self, world: Arc<World>) {
+#[async_trait(?Send)]
+impl Fault for MonitorDown {
+    async fn run(&self, world: &Arc<World>) {
         sleep(self.at.draw(&world.random)).await;
         world.set_monitor(false);
-        hit(&world, NAME, None);
-        sleep(self.down.draw(&world.random)).await;
+        hit(world, NAME, None);
+        sleep(self.length.draw(&world.random)).await;
         world.set_monitor(true);
-        over(&world, NAME, None);
+        over(world, NAME, None);
     }
 }

@@ -1,26 +1,29 @@
-//! `no_duplicate_ip`: looks at this node's ports and at every attached sandbox of the others.
+//! `no_duplicate_ip`: looks at this node's rows and at every attached sandbox of the cluster.
 
 use std::collections::BTreeMap;
 
-use super::{View, is_foreign, text};
-use crate::world::sim::ledger::Phase;
+use super::{Invariant, View};
 
-pub(super) fn check(view: &View<'_>) -> Result<(), String> {
-    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
-    for row in view.ports.iter().filter(|row| !is_foreign(row) && !text(row, "ip_addr").is_empty()) {
-        if let Some(other) = owners.insert(text(row, "ip_addr"), text(row, "name")) {
-            return Err(format!(
-                "{} belongs to ports {other} and {}",
-                text(row, "ip_addr"),
-                text(row, "name")
-            ));
+pub(super) const INVARIANT: Invariant = Invariant {
+    name: "no_duplicate_ip",
+    meaning: "no two ports of the cluster have the same address",
+    check,
+};
+
+fn check(view: &View<'_>) -> Result<(), String> {
+    let mut here: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, port) in view.ports.iter().filter(|(_, port)| !port.address.is_empty()) {
+        if let Some(other) = here.insert(&port.address, name) {
+            return Err(format!("{} belongs to ports {other} and {name}", port.address));
         }
-    }
-    for sandbox in view.ledger.sandboxes.values().filter(|sandbox| sandbox.node != view.node) {
-        let Phase::Attached { port, address } = &sandbox.phase else { continue };
-        if let Some(other) = owners.get(address.as_str()) {
-            let (here, there) = (&view.world.nodes[view.node].name, &view.world.nodes[sandbox.node].name);
-            return Err(format!("{address} belongs to port {other} on {here} and to port {port} on {there}"));
+        if let Some((node, other)) = view.ledger.owner(&port.address)
+            && node != view.node
+        {
+            let (here, there) = (&view.world.nodes[view.node].name, &view.world.nodes[node].name);
+            return Err(format!(
+                "{} belongs to port {name} on {here} and to {other} on {there}",
+                port.address
+            ));
         }
     }
     Ok(())

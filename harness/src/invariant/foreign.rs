@@ -3,7 +3,10 @@
 use nuage_emulator::vrs::{BRIDGE, DATABASE, Vrs};
 use serde_json::json;
 
-use super::{FOREIGN, View, is_foreign, text};
+use super::{FOREIGN, Invariant, View};
+
+const ADDRESS: &str = "192.0.2.1";
+const MAC: &str = "02:00:00:00:00:99";
 
 /// Puts the virtual machine there.
 pub fn plant(vrs: &Vrs) {
@@ -15,28 +18,30 @@ pub fn plant(vrs: &Vrs) {
             insert("Port", "port", json!({"name": FOREIGN, "interfaces": ["named-uuid", "interface"]})),
             json!({"op": "mutate", "table": "Bridge", "where": [["name", "==", BRIDGE]],
                "mutations": [["ports", "insert", ["named-uuid", "port"]]]}),
-            insert(
-                "Nuage_Port_Table",
-                "row",
-                json!({"name": FOREIGN, "ip_addr": "192.0.2.1", "mac": "02:00:00:00:00:99"}),
-            ),
+            insert("Nuage_Port_Table", "row", json!({"name": FOREIGN, "ip_addr": ADDRESS, "mac": MAC})),
             // Defined but not started: no controller touches it.
             insert("Nuage_VM_Table", "vm", json!({"vm_uuid": FOREIGN, "vm_name": FOREIGN, "ports": FOREIGN})),
         ],
     );
 }
 
-pub(super) fn check(view: &View<'_>) -> Result<(), String> {
-    let port = view.ports.iter().find(|row| is_foreign(row));
-    if port.is_none_or(|row| text(row, "ip_addr") != "192.0.2.1" || text(row, "mac") != "02:00:00:00:00:99") {
-        return Err("the virtual machine's row in Nuage_Port_Table was changed or deleted".to_owned());
+pub(super) const INVARIANT: Invariant = Invariant {
+    name: "foreign_rows_untouched",
+    meaning: "rows and ports of virtual machines and other drivers stay as they are",
+    check,
+};
+
+fn check(view: &View<'_>) -> Result<(), String> {
+    let found = &view.foreign;
+    let changed = |what: &str| Err(format!("the virtual machine's {what} was changed or deleted"));
+    if found.port.as_ref().is_none_or(|port| port.address != ADDRESS || port.mac != MAC) {
+        return changed("row in Nuage_Port_Table");
     }
-    let entity = view.entities.iter().find(|row| is_foreign(row));
-    if entity.is_none_or(|row| text(row, "ports") != FOREIGN) {
-        return Err("the virtual machine's row in Nuage_VM_Table was changed or deleted".to_owned());
+    if found.entity.as_ref().is_none_or(|entity| !entity.ports.contains(FOREIGN)) {
+        return changed("row in Nuage_VM_Table");
     }
-    if !view.switch_ports.iter().any(|name| name == FOREIGN) {
-        return Err("the virtual machine's tap was taken out of the bridge".to_owned());
+    if !found.switch_port {
+        return changed("tap in the bridge");
     }
     Ok(())
 }

@@ -1,40 +1,56 @@
 //! `no_pod_without_port`: everything that the result of an ADD promised is there.
 
-use serde_json::Value;
+use super::{Invariant, View};
+use crate::world::sim::ledger::{Phase, Sandbox};
 
-use super::{View, text};
-use crate::world::sim::ledger::Phase;
+pub(super) const INVARIANT: Invariant = Invariant {
+    name: "no_pod_without_port",
+    meaning: "a sandbox whose ADD succeeded has its rows, its links and its address until its DEL begins, unless the switch \
+              lost its rows",
+    check,
+};
 
-pub(super) fn check(view: &View<'_>) -> Result<(), String> {
+fn check(view: &View<'_>) -> Result<(), String> {
     for (id, sandbox) in view.ledger.on(view.node) {
         let Phase::Attached { port, address } = &sandbox.phase else { continue };
-        let missing = |what: &str| Err(format!("pod {} (port {port}) has no {what}", sandbox.pod));
-        let Some(row) = view.ports.iter().find(|row| text(row, "name") == port) else {
-            return missing("row in Nuage_Port_Table");
-        };
-        if text(row, "ip_addr") != address {
-            return Err(format!(
-                "pod {} has {address}, its port {port} has {}",
-                sandbox.pod,
-                text(row, "ip_addr")
-            ));
+        let told = |what: String| format!("pod {} (port {port}, {address}) {what}", sandbox.pod);
+        if !sandbox.lost {
+            rows(view, id, port, address).map_err(told)?;
         }
-        let lists = |ports: &Value| ports.to_string().contains(&format!("\"{port}\""));
-        let entity = view.entities.iter().find(|row| text(row, "vm_uuid") == id);
-        if !entity.and_then(|row| row.get("ports")).is_some_and(lists) {
-            return missing("row in Nuage_VM_Table that lists it");
-        }
-        if !view.switch_ports.contains(port) {
-            return missing("port of the bridge");
-        }
-        if !view.links.contains(port) {
-            return missing("link on the host");
-        }
-        let link = view.world.nodes[view.node].kernel.link(&sandbox.netns, "eth0");
-        let has = |ip: &ipnet::IpNet| ip.addr().to_string() == *address;
-        if !link.is_some_and(|link| link.up && link.addresses.iter().any(has)) {
-            return missing("link with its address inside");
-        }
+        links(view, sandbox, port, address).map_err(told)?;
+    }
+    Ok(())
+}
+
+fn rows(view: &View<'_>, id: &str, port: &str, address: &str) -> Result<(), String> {
+    let Some(row) = view.ports.get(port) else { return Err("has no row in Nuage_Port_Table".to_owned()) };
+    if row.address != address {
+        return Err(format!("has {:?} in Nuage_Port_Table", row.address));
+    }
+    if !view.entities.get(id).is_some_and(|entity| entity.ports.contains(port)) {
+        return Err("has no row in Nuage_VM_Table that lists it".to_owned());
+    }
+    if !view.switch_ports.contains(port) {
+        return Err("has no port of the bridge".to_owned());
+    }
+    Ok(())
+}
+
+fn links(view: &View<'_>, sandbox: &Sandbox, port: &str, address: &str) -> Result<(), String> {
+    if !view.links.contains(port) {
+        return Err("has no link on the host".to_owned());
+    }
+    let Some(link) = view.world.nodes[view.node].kernel.link(&sandbox.netns, "eth0") else {
+        return Err("has no link inside".to_owned());
+    };
+    if !link.up || !link.addresses.iter().any(|ip| ip.addr().to_string() == address) {
+        return Err(format!("has inside: up {}, addresses {:?}", link.up, link.addresses));
+    }
+    if !link.routes.iter().any(|route| route.destination.prefix_len() == 0 && route.gateway.is_some()) {
+        return Err("has no default route inside".to_owned());
+    }
+    if !sandbox.lost && view.ports.get(port).is_some_and(|row| row.mac != link.mac) {
+        return Err(format!("has MAC address {} inside and another in Nuage_Port_Table", link.mac));
     }
     Ok(())
 }

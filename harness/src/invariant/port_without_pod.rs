@@ -1,34 +1,38 @@
-//! `no_port_without_pod`: what no attached sandbox accounts for must be accounted for by one that is being worked on.
+//! `no_port_without_pod`: every row and link belongs to a sandbox that is attached by it or being worked on.
 
-use std::collections::BTreeSet;
+use super::{Invariant, View};
+use crate::world::sim::ledger::Phase;
 
-use nuage_emulator::vrs::BRIDGE;
+pub(super) const INVARIANT: Invariant = Invariant {
+    name: "no_port_without_pod",
+    meaning: "every row, port and link belongs to a sandbox that is attached by it, being worked on, or owed a clean-up",
+    check,
+};
 
-use super::{FOREIGN, View, is_foreign, text};
-
-pub(super) fn check(view: &View<'_>) -> Result<(), String> {
-    let attached: BTreeSet<&str> = view.attached().map(|(port, _)| port).collect();
-    let unsettled = view.unsettled();
-    let ports = view.ports.iter().filter(|row| !is_foreign(row)).map(|row| text(row, "name"));
-    strangers("rows in Nuage_Port_Table", ports, &attached, unsettled)?;
-    let switch =
-        view.switch_ports.iter().map(String::as_str).filter(|name| ![BRIDGE, FOREIGN].contains(name));
-    strangers("ports of the bridge", switch, &attached, unsettled)?;
-    strangers("links", view.links.iter().map(String::as_str), &attached, unsettled)
-}
-
-fn strangers<'a>(
-    what: &str,
-    names: impl Iterator<Item = &'a str>,
-    attached: &BTreeSet<&str>,
-    unsettled: usize,
-) -> Result<(), String> {
-    let strange: Vec<&str> = names.filter(|name| !attached.contains(name)).collect();
-    if strange.len() > unsettled {
-        return Err(format!(
-            "{what} without a pod: {} ({unsettled} sandboxes are being worked on)",
-            strange.join(", ")
-        ));
+fn check(view: &View<'_>) -> Result<(), String> {
+    if let Some(details) = &view.twice {
+        return Err(details.clone());
+    }
+    for (name, what) in view.names() {
+        let owner = view.owner(name);
+        let wrong = |why: &str| Err(format!("{what} {name}: {why}"));
+        let Some(sandbox) = owner.as_deref().and_then(|id| view.sandbox(id)) else {
+            return wrong("its sandbox is gone, or never was");
+        };
+        match &sandbox.phase {
+            Phase::Adding | Phase::Deleting => {}
+            Phase::Attached { port, .. } if port == name => {}
+            Phase::Attached { port, .. } => return wrong(&format!("pod {} has {port}", sandbox.pod)),
+            // The switch was away during its DEL: what is owed is paid by a later call.
+            Phase::Gone if sandbox.disturbed => {}
+            Phase::Gone => return wrong(&format!("pod {} is gone", sandbox.pod)),
+        }
+    }
+    for id in view.entities.keys() {
+        match view.sandbox(id) {
+            Some(sandbox) if sandbox.phase != Phase::Gone || sandbox.disturbed => {}
+            _ => return Err(format!("row in Nuage_VM_Table: its sandbox {id} is gone, or never was")),
+        }
     }
     Ok(())
 }

@@ -1,17 +1,27 @@
 //! `churn`: pods that come at a rate and go after a while.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::Load;
 use super::pods::Pods;
 use crate::error::Error;
 use crate::random::Span;
 use crate::scenario::Reader;
+use crate::scenario::registry::Kind;
+
+pub(super) const KIND: Kind<dyn Load> = Kind {
+    name: "churn",
+    about: "Pods that come at a rate and go after a while.",
+    read: |reader| Ok(Arc::new(Churn::read(reader)?)),
+};
 
 /// Pods that come and go.
 #[derive(Clone, Debug)]
-pub struct Churn {
+struct Churn {
     namespace: String,
     name: String,
     pause: Duration,
@@ -20,7 +30,7 @@ pub struct Churn {
 }
 
 impl Churn {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         Ok(Self {
             namespace: reader.text("namespace", Some("default"))?,
             name: reader.text("name", Some("job"))?,
@@ -29,8 +39,11 @@ impl Churn {
             lifetime: reader.span("lifetime", Some(Duration::from_secs(10)))?,
         })
     }
+}
 
-    pub(super) async fn run(self, pods: Pods) {
+#[async_trait(?Send)]
+impl Load for Churn {
+    async fn run(&self, pods: &Pods) {
         let random = pods.world.random.clone();
         let end = Instant::now() + self.duration;
         let mut number = 0;

@@ -1,17 +1,28 @@
 //! `deployment`: replicas that are kept, and replaced by new ones in a rolling update.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::sleep;
 
+use super::Load;
 use super::pods::Pods;
 use crate::error::Error;
 use crate::random::Span;
 use crate::scenario::Reader;
+use crate::scenario::registry::Kind;
+
+pub(super) const KIND: Kind<dyn Load> = Kind {
+    name: "deployment",
+    about: "Replicas that are kept, and replaced by new ones in rolling updates.",
+    read: |reader| Ok(Arc::new(Deployment::read(reader)?)),
+};
 
 /// A deployment.
 #[derive(Clone, Debug)]
-pub struct Deployment {
+struct Deployment {
     namespace: String,
     name: String,
     replicas: usize,
@@ -23,7 +34,7 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         Ok(Self {
             namespace: reader.text("namespace", Some("default"))?,
             name: reader.text("name", Some("web"))?,
@@ -38,24 +49,6 @@ impl Deployment {
 
     fn prefix(&self, revision: usize) -> String {
         format!("{}/{}-{revision}-", self.namespace, self.name)
-    }
-
-    pub(super) async fn run(self, pods: Pods) {
-        let random = pods.world.random.clone();
-        for number in 0..self.replicas {
-            pods.spawn(&self.namespace, &format!("{}-0-{number}", self.name), true);
-        }
-        self.all_up(&pods, 0).await;
-        for revision in 1..=self.updates {
-            sleep(self.update_after.draw(&random)).await;
-            self.roll(&pods, revision).await;
-        }
-        sleep(self.hold.draw(&random)).await;
-        // Replacements of evicted pods may still be on their way.
-        self.all_up(&pods, self.updates).await;
-        let prefix = format!("{}/{}-", self.namespace, self.name);
-        pods.with_prefix(&prefix).iter().for_each(|name| pods.stop(name));
-        pods.until(|pods| pods.with_prefix(&prefix).is_empty()).await;
     }
 
     async fn all_up(&self, pods: &Pods, revision: usize) {
@@ -74,7 +67,8 @@ impl Deployment {
             let names = pods.with_prefix(prefix);
             names.iter().filter(|name| pods.is_up(name) == Some(true)).count()
         };
-        let (mut made, mut stopping) = (0, Vec::new());
+        let needed = self.replicas.saturating_sub(self.max_unavailable);
+        let (mut made, mut stopping) = (0, BTreeSet::new());
         loop {
             while made < self.replicas
                 && pods.with_prefix(&old).len() + pods.with_prefix(&new).len()
@@ -83,19 +77,16 @@ impl Deployment {
                 pods.spawn(&self.namespace, &format!("{}-{revision}-{made}", self.name), true);
                 made += 1;
             }
-            let needed = self.replicas.saturating_sub(self.max_unavailable);
-            let old_names = pods.with_prefix(&old);
-            stopping.retain(|name| old_names.contains(name));
-            let available = up(pods, &old) + up(pods, &new) - stopping.len();
-            let victims = old_names
-                .iter()
-                .filter(|name| !stopping.contains(name))
-                .take(available.saturating_sub(needed));
-            let victims: Vec<String> = victims.cloned().collect();
-            for name in &victims {
-                pods.stop(name);
+            let staying: Vec<String> =
+                pods.with_prefix(&old).into_iter().filter(|name| !stopping.contains(name)).collect();
+            // Those that are not up are no loss and go first.
+            let (healthy, others): (Vec<_>, Vec<_>) =
+                staying.into_iter().partition(|name| pods.is_up(name) == Some(true));
+            let spare = (healthy.len() + up(pods, &new)).saturating_sub(needed);
+            for name in others.into_iter().chain(healthy.into_iter().take(spare)) {
+                pods.stop(&name);
+                stopping.insert(name);
             }
-            stopping.extend(victims);
             if pods.with_prefix(&old).is_empty() && up(pods, &new) >= self.replicas {
                 return;
             }
@@ -105,5 +96,26 @@ impl Deployment {
             })
             .await;
         }
+    }
+}
+
+#[async_trait(?Send)]
+impl Load for Deployment {
+    async fn run(&self, pods: &Pods) {
+        let random = pods.world.random.clone();
+        for number in 0..self.replicas {
+            pods.spawn(&self.namespace, &format!("{}-0-{number}", self.name), true);
+        }
+        self.all_up(&pods, 0).await;
+        for revision in 1..=self.updates {
+            sleep(self.update_after.draw(&random)).await;
+            self.roll(&pods, revision).await;
+        }
+        sleep(self.hold.draw(&random)).await;
+        // Replacements of evicted pods may still be on their way.
+        self.all_up(&pods, self.updates).await;
+        let prefix = format!("{}/{}-", self.namespace, self.name);
+        pods.with_prefix(&prefix).iter().for_each(|name| pods.stop(name));
+        pods.until(|pods| pods.with_prefix(&prefix).is_empty()).await;
     }
 }

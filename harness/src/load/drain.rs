@@ -1,39 +1,49 @@
 //! `drain`: a node takes no more pods, and all of its pods go; those of a deployment come up elsewhere.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::json;
 use tokio::time::sleep;
 
+use super::Load;
 use super::pods::Pods;
 use crate::error::Error;
 use crate::random::Span;
 use crate::scenario::Reader;
+use crate::scenario::registry::Kind;
+
+pub(super) const KIND: Kind<dyn Load> = Kind {
+    name: "drain",
+    about: "A node takes no more pods and loses those it has; a deployment's come up elsewhere.",
+    read: |reader| Ok(Arc::new(Drain::read(reader)?)),
+};
 
 /// A node that is drained.
 #[derive(Clone, Debug)]
-pub struct Drain {
+struct Drain {
     node: Option<usize>,
     at: Span,
     closed: Span,
 }
 
 impl Drain {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let number = reader.count("node", Some(0), 0..=5000)?;
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         Ok(Self {
-            // From 1, as the nodes are named; 0 lets the seed decide.
-            node: number.checked_sub(1),
+            node: reader.node("node")?,
             at: reader.span("at", None)?,
             closed: reader.span("closed", Some(Duration::from_secs(30)))?,
         })
     }
+}
 
-    pub(super) async fn run(self, pods: Pods) {
+#[async_trait(?Send)]
+impl Load for Drain {
+    async fn run(&self, pods: &Pods) {
         let random = pods.world.random.clone();
         sleep(self.at.draw(&random)).await;
-        let nodes = pods.world.nodes.len();
-        let node = self.node.unwrap_or_else(|| random.index(nodes)).min(nodes - 1);
+        let node = self.node.unwrap_or_else(|| random.index(pods.world.nodes.len()));
         pods.cordon(node, true);
         pods.world.event(Some(node), "drain", json!({}));
         for evicted in pods.on(node) {

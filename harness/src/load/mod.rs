@@ -6,57 +6,17 @@ mod drain;
 mod pod;
 pub mod pods;
 
-use crate::error::Error;
-use crate::scenario::Reader;
+use async_trait::async_trait;
+
+use crate::scenario::registry::Kind;
 use pods::Pods;
 
 /// A load of a scenario.
-#[derive(Clone, Debug)]
-pub enum Load {
-    /// Single pods.
-    Pod(pod::PodLoad),
-    /// A deployment with a rolling update.
-    Deployment(deployment::Deployment),
-    /// Pods that come and go.
-    Churn(churn::Churn),
-    /// A node that is drained.
-    Drain(drain::Drain),
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Pod,
-    Deployment,
-    Churn,
-    Drain,
-}
-
-const KINDS: [(&str, Kind); 4] =
-    [("pod", Kind::Pod), ("deployment", Kind::Deployment), ("churn", Kind::Churn), ("drain", Kind::Drain)];
-
-impl Load {
-    /// Reads a `[[load]]`.
-    ///
-    /// # Errors
-    /// What is wrong with it, and where.
-    pub fn read(reader: Reader<'_>) -> Result<Self, Error> {
-        reader.whole(|reader| {
-            Ok(match reader.word("kind", None, &KINDS)? {
-                Kind::Pod => Self::Pod(pod::PodLoad::read(reader)?),
-                Kind::Deployment => Self::Deployment(deployment::Deployment::read(reader)?),
-                Kind::Churn => Self::Churn(churn::Churn::read(reader)?),
-                Kind::Drain => Self::Drain(drain::Drain::read(reader)?),
-            })
-        })
-    }
-
+#[async_trait(?Send)]
+pub trait Load: std::fmt::Debug + Send + Sync {
     /// Carries it out; ends when its last pod is gone.
-    pub async fn run(self, pods: Pods) {
-        match self {
-            Self::Pod(load) => load.run(pods).await,
-            Self::Deployment(load) => load.run(pods).await,
-            Self::Churn(load) => load.run(pods).await,
-            Self::Drain(load) => load.run(pods).await,
-        }
-    }
+    async fn run(&self, pods: &Pods);
 }
+
+/// All kinds of load.
+pub const KINDS: &[Kind<dyn Load>] = &[pod::KIND, deployment::KIND, churn::KIND, drain::KIND];

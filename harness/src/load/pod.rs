@@ -1,17 +1,27 @@
 //! `pod`: single pods that are held for a while and deleted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::sleep;
 
+use super::Load;
 use super::pods::Pods;
 use crate::error::Error;
 use crate::random::Span;
 use crate::scenario::Reader;
+use crate::scenario::registry::Kind;
+
+pub(super) const KIND: Kind<dyn Load> = Kind {
+    name: "pod",
+    about: "Single pods that are attached, held for a while and deleted.",
+    read: |reader| Ok(Arc::new(PodLoad::read(reader)?)),
+};
 
 /// Single pods.
 #[derive(Clone, Debug)]
-pub struct PodLoad {
+struct PodLoad {
     namespace: String,
     name: String,
     count: usize,
@@ -20,7 +30,7 @@ pub struct PodLoad {
 }
 
 impl PodLoad {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         Ok(Self {
             namespace: reader.text("namespace", Some("default"))?,
             name: reader.text("name", Some("pod"))?,
@@ -29,8 +39,11 @@ impl PodLoad {
             hold: reader.span("hold", Some(Duration::from_secs(10)))?,
         })
     }
+}
 
-    pub(super) async fn run(self, pods: Pods) {
+#[async_trait(?Send)]
+impl Load for PodLoad {
+    async fn run(&self, pods: &Pods) {
         let random = pods.world.random.clone();
         sleep(self.at.draw(&random)).await;
         for number in 0..self.count {

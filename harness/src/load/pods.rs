@@ -17,15 +17,17 @@ pub struct Pods {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     pods: BTreeMap<String, Running>,
+    /// How many pods each node has.
+    counts: Vec<usize>,
     cordoned: BTreeSet<usize>,
 }
 
@@ -56,7 +58,9 @@ pub struct Evicted {
 impl Pods {
     /// No pods yet.
     pub fn new(world: Arc<World>) -> Self {
-        Self { world, shared: Arc::default() }
+        let counts = vec![0; world.nodes.len()];
+        let state = State { pods: BTreeMap::new(), counts, cordoned: BTreeSet::new() };
+        Self { world, shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -66,9 +70,8 @@ impl Pods {
     /// The node with the fewest pods, the first of several, among those that take any.
     fn place(&self) -> usize {
         let state = self.state();
-        let count = |node: usize| state.pods.values().filter(|pod| pod.node == node).count();
-        let open = (0..self.world.nodes.len()).filter(|node| !state.cordoned.contains(node));
-        open.min_by_key(|node| count(*node)).unwrap_or(0)
+        let open = (0..state.counts.len()).filter(|node| !state.cordoned.contains(node));
+        open.min_by_key(|node| state.counts[*node]).unwrap_or(0)
     }
 
     /// Makes a pod and lets it live in a task of its own.
@@ -97,23 +100,31 @@ impl Pods {
             replaced,
             stop,
         };
-        self.state().pods.insert(pod.full_name(), running);
+        {
+            let mut state = self.state();
+            state.pods.insert(pod.full_name(), running);
+            state.counts[node] += 1;
+        }
         world.ledger().pods += 1;
         tokio::task::spawn_local(self.clone().live(pod, stopped));
     }
 
     async fn live(self, pod: Pod, mut stopped: watch::Receiver<bool>) {
-        let id = kubelet::start(Arc::clone(&self.world), pod.clone()).await;
+        let id = kubelet::start(&self.world, &pod, &mut stopped).await;
         if let Some(running) = self.state().pods.get_mut(&pod.full_name()) {
             running.up = true;
         }
         self.shared.changed.notify_waiters();
         let _ = stopped.wait_for(|stopped| *stopped).await;
         if let Some(id) = id {
-            kubelet::stop(Arc::clone(&self.world), pod.clone(), id).await;
+            kubelet::stop(&self.world, &pod, &id).await;
         }
         let _ = self.world.kube.delete("Pod", &pod.namespace, &pod.name);
-        self.state().pods.remove(&pod.full_name());
+        {
+            let mut state = self.state();
+            state.pods.remove(&pod.full_name());
+            state.counts[pod.node] -= 1;
+        }
         self.shared.changed.notify_waiters();
     }
 
@@ -167,6 +178,8 @@ impl Pods {
 
     /// The pods whose full names begin with `prefix`.
     pub fn with_prefix(&self, prefix: &str) -> Vec<String> {
-        self.state().pods.keys().filter(|name| name.starts_with(prefix)).cloned().collect()
+        let state = self.state();
+        let from = state.pods.range(prefix.to_owned()..).map(|(name, _)| name);
+        from.take_while(|name| name.starts_with(prefix)).cloned().collect()
     }
 }

@@ -2,18 +2,23 @@
 //! carried out; what is read here is typed and within bounds.
 
 mod reader;
+pub mod registry;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::Error;
-use crate::expect::Expectation;
-use crate::fault::Fault;
-use crate::load::Load;
-pub use reader::{Reader, Span};
+use crate::expect::{self, Expectation};
+use crate::fault::{self, Fault};
+use crate::load::{self, Load};
+pub use reader::{Key, Reader, keys_of, suggestion};
+use registry::Kind;
 
 /// A scenario has a few kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
 const MAX_NODES: u64 = 5000;
+/// TOML's integers end here.
+const MAX_SEED: u64 = i64::MAX.cast_unsigned();
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -22,6 +27,22 @@ pub struct Cluster {
     pub nodes: usize,
     /// How many sandboxes a node's runtime works on at once.
     pub parallel: usize,
+}
+
+impl Cluster {
+    /// Reads `[cluster]`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let nodes = reader.count("nodes", Some(1), 1..=MAX_NODES)?;
+        let parallel = reader.count("parallel", Some(8), 1..=256)?;
+        Ok(Self { nodes, parallel })
+    }
+}
+
+fn all<T: ?Sized>(kinds: &'static [Kind<T>], tables: Vec<Reader<'_>>) -> Result<Vec<Arc<T>>, Error> {
+    tables.into_iter().map(|table| registry::read(kinds, table)).collect()
 }
 
 /// A scenario.
@@ -40,11 +61,11 @@ pub struct Scenario {
     /// What is simulated.
     pub cluster: Cluster,
     /// What the cluster does.
-    pub loads: Vec<Load>,
+    pub loads: Vec<Arc<dyn Load>>,
     /// What goes wrong.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Arc<dyn Fault>>,
     /// What must hold in the end.
-    pub expectations: Vec<Expectation>,
+    pub expectations: Vec<Arc<dyn Expectation>>,
 }
 
 impl Scenario {
@@ -70,16 +91,12 @@ impl Scenario {
         let root = Reader::root(path, text, &document);
         let nothing = root.error("a scenario needs at least one [[load]]");
         let scenario = root.whole(|root| {
-            let cluster = root.table("cluster")?.whole(|cluster| {
-                let nodes = cluster.count("nodes", Some(1), 1..=MAX_NODES)?;
-                let parallel = cluster.count("parallel", Some(8), 1..=256)?;
-                Ok(Cluster { nodes, parallel })
-            })?;
-            let seed = root.number("seed", Some(1))?;
-            let loads = root.tables("load")?.into_iter().map(Load::read).collect::<Result<_, _>>()?;
-            let faults = root.tables("fault")?.into_iter().map(Fault::read).collect::<Result<_, _>>()?;
-            let expectations =
-                root.tables("expect")?.into_iter().map(Expectation::read).collect::<Result<_, _>>()?;
+            let cluster = root.table("cluster")?.whole(Cluster::read)?;
+            root.with_nodes(cluster.nodes);
+            let seed = root.number("seed", Some(1), 0..=MAX_SEED)?;
+            let loads = all(load::KINDS, root.tables("load")?)?;
+            let faults = all(fault::KINDS, root.tables("fault")?)?;
+            let expectations = all(expect::KINDS, root.tables("expect")?)?;
             Ok(Self {
                 name: Path::new(path).with_extension("").display().to_string(),
                 path: path.to_owned(),

@@ -15,8 +15,9 @@ use crate::random::Random;
 
 /// MTU of the node's own device.
 const UNDERLAY_MTU: u32 = 1500;
-/// How long an operation on a link takes, in milliseconds: from one to this many.
-const SLOWEST_MILLISECONDS: u64 = 4;
+/// How long an operation on a link takes before and after it has its effect, in milliseconds: from one to this many. A
+/// process can be killed in between and never learn of it.
+const SLOWEST_MILLISECONDS: u64 = 2;
 
 /// The kernel of one node.
 #[derive(Clone, Debug)]
@@ -27,13 +28,21 @@ pub struct Kernel {
 
 #[derive(Debug, Default)]
 struct State {
-    namespaces: BTreeMap<PathBuf, u64>,
+    namespaces: BTreeMap<PathBuf, Namespace>,
     /// Links inside namespaces, by the namespace's inode.
     inside: BTreeMap<(u64, String), Link>,
     /// Links of the host, with the pod end of each.
     host: BTreeMap<String, HostLink>,
+    /// The sandbox that a link of the host was made for, by the link's name, whether or not it is still there.
+    made_for: BTreeMap<String, String>,
     inodes: u64,
     macs: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Namespace {
+    inode: u64,
+    sandbox: String,
 }
 
 #[derive(Clone, Debug)]
@@ -57,17 +66,17 @@ impl Kernel {
     }
 
     /// Makes a namespace, as a runtime does for a sandbox.
-    pub fn add_namespace(&self, path: &Path) {
+    pub fn add_namespace(&self, path: &Path, sandbox: &str) {
         let mut state = self.state();
         state.inodes += 1;
         let inode = 4_026_532_000 + state.inodes;
-        state.namespaces.insert(path.to_owned(), inode);
+        state.namespaces.insert(path.to_owned(), Namespace { inode, sandbox: sandbox.to_owned() });
     }
 
     /// Removes a namespace and with it both ends of its pairs.
     pub fn remove_namespace(&self, path: &Path) {
         let mut state = self.state();
-        let Some(inode) = state.namespaces.remove(path) else { return };
+        let Some(Namespace { inode, .. }) = state.namespaces.remove(path) else { return };
         state.inside.retain(|(inside, _), _| *inside != inode);
         state.host.retain(|_, link| link.peer.0 != inode);
     }
@@ -77,10 +86,20 @@ impl Kernel {
         self.state().host.keys().cloned().collect()
     }
 
+    /// The sandbox that a link of the host of this name was made for, if there ever was one.
+    pub fn made_for(&self, name: &str) -> Option<String> {
+        self.state().made_for.get(name).cloned()
+    }
+
+    /// Forgets what was made for a sandbox that is gone for good.
+    pub fn forget(&self, sandbox: &str) {
+        self.state().made_for.retain(|_, owner| owner != sandbox);
+    }
+
     /// A link inside a namespace.
     pub fn link(&self, path: &Path, name: &str) -> Option<Link> {
         let state = self.state();
-        let inode = *state.namespaces.get(path)?;
+        let inode = state.namespaces.get(path)?.inode;
         state.inside.get(&(inode, name.to_owned())).cloned()
     }
 }
@@ -91,12 +110,71 @@ impl State {
         self.inside.remove(&link.peer);
         true
     }
+
+    fn create(&mut self, netns: &Netns, pair: &VethPair) -> Result<String, LinkError> {
+        let namespace = self.namespaces.values().find(|namespace| namespace.inode == netns.inode);
+        let Some(namespace) = namespace else { return Err(LinkError::NoSuchNetns(netns.path.clone())) };
+        let peer = (netns.inode, pair.pod_name.clone());
+        if self.host.contains_key(&pair.host_name) || self.inside.contains_key(&peer) {
+            return Err(LinkError::Exists(pair.host_name.clone()));
+        }
+        self.made_for.insert(pair.host_name.clone(), namespace.sandbox.clone());
+        self.macs += 2;
+        let [_, b, c, d] = self.macs.to_be_bytes();
+        let drawn = format!("02:00:00:{b:02x}:{c:02x}:{d:02x}");
+        let mac = pair.pod_mac.clone().unwrap_or(drawn);
+        let link = |name: &str, mac: &str| Link {
+            name: name.to_owned(),
+            mac: mac.to_owned(),
+            mtu: pair.mtu,
+            up: true,
+            addresses: Vec::new(),
+            routes: Vec::new(),
+        };
+        let host = HostLink { link: link(&pair.host_name, "02:ff:00:00:00:01"), peer: peer.clone() };
+        self.host.insert(pair.host_name.clone(), host);
+        self.inside.insert(peer, link(&pair.pod_name, &mac));
+        Ok(mac)
+    }
+
+    fn configure(
+        &mut self,
+        link: (u64, String),
+        addresses: &[IpNet],
+        routes: &[Route],
+    ) -> Result<(), LinkError> {
+        let missing = || LinkError::NoSuchLink(link.1.clone());
+        let found = self.inside.get_mut(&link).ok_or_else(missing)?;
+        for address in addresses {
+            if !found.addresses.contains(address) {
+                found.addresses.push(*address);
+            }
+        }
+        for route in routes {
+            // A next hop must be a neighbour by then, as a real kernel demands.
+            let near = |gateway: &std::net::IpAddr| {
+                found.addresses.iter().any(|address| address.contains(gateway))
+                    || found
+                        .routes
+                        .iter()
+                        .any(|route| route.gateway.is_none() && route.destination.contains(gateway))
+            };
+            if route.gateway.as_ref().is_some_and(|gateway| !near(gateway)) {
+                let source = std::io::ErrorKind::NetworkUnreachable.into();
+                return Err(LinkError::Kernel { operation: "adding a route".to_owned(), source });
+            }
+            if !found.routes.contains(route) {
+                found.routes.push(route.clone());
+            }
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Links for Kernel {
     async fn open_netns(&self, path: &Path) -> Result<Netns, LinkError> {
-        let inode = self.state().namespaces.get(path).copied();
+        let inode = self.state().namespaces.get(path).map(|namespace| namespace.inode);
         let inode = inode.ok_or_else(|| LinkError::NoSuchNetns(path.to_owned()))?;
         Ok(Netns { path: path.to_owned(), inode, descriptor: None })
     }
@@ -111,30 +189,9 @@ impl Links for Kernel {
 
     async fn create_veth(&self, netns: &Netns, pair: &VethPair) -> Result<String, LinkError> {
         self.take_time().await;
-        let mut state = self.state();
-        if !state.namespaces.values().any(|inode| *inode == netns.inode) {
-            return Err(LinkError::NoSuchNetns(netns.path.clone()));
-        }
-        let peer = (netns.inode, pair.pod_name.clone());
-        if state.host.contains_key(&pair.host_name) || state.inside.contains_key(&peer) {
-            return Err(LinkError::Exists(pair.host_name.clone()));
-        }
-        state.macs += 2;
-        let [_, b, c, d] = state.macs.to_be_bytes();
-        let drawn = format!("02:00:00:{b:02x}:{c:02x}:{d:02x}");
-        let mac = pair.pod_mac.clone().unwrap_or(drawn);
-        let link = |name: &str, mac: &str| Link {
-            name: name.to_owned(),
-            mac: mac.to_owned(),
-            mtu: pair.mtu,
-            up: true,
-            addresses: Vec::new(),
-            routes: Vec::new(),
-        };
-        let host = HostLink { link: link(&pair.host_name, "02:ff:00:00:00:01"), peer: peer.clone() };
-        state.host.insert(pair.host_name.clone(), host);
-        state.inside.insert(peer, link(&pair.pod_name, &mac));
-        Ok(mac)
+        let made = self.state().create(netns, pair);
+        self.take_time().await;
+        made
     }
 
     async fn configure(
@@ -145,25 +202,16 @@ impl Links for Kernel {
         routes: &[Route],
     ) -> Result<(), LinkError> {
         self.take_time().await;
-        let mut state = self.state();
-        let link = state.inside.get_mut(&(netns.inode, name.to_owned()));
-        let link = link.ok_or_else(|| LinkError::NoSuchLink(name.to_owned()))?;
-        for address in
-            addresses.iter().filter(|address| !link.addresses.contains(address)).copied().collect::<Vec<_>>()
-        {
-            link.addresses.push(address);
-        }
-        for route in routes {
-            if !link.routes.contains(route) {
-                link.routes.push(route.clone());
-            }
-        }
-        Ok(())
+        let done = self.state().configure((netns.inode, name.to_owned()), addresses, routes);
+        self.take_time().await;
+        done
     }
 
     async fn delete(&self, name: &str) -> Result<bool, LinkError> {
         self.take_time().await;
-        Ok(self.state().delete(name))
+        let found = self.state().delete(name);
+        self.take_time().await;
+        Ok(found)
     }
 
     async fn underlay_mtu(&self) -> Result<Option<(u32, bool)>, LinkError> {

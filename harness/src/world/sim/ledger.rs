@@ -25,8 +25,6 @@ pub enum Phase {
 /// One sandbox.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    /// Its node.
-    pub node: usize,
     /// `namespace/name` of its pod.
     pub pod: String,
     /// Its network namespace.
@@ -35,8 +33,10 @@ pub struct Sandbox {
     pub phase: Phase,
     /// The switch was away while somebody worked on it: what could not be delivered may be owed.
     pub disturbed: bool,
-    /// An ADD has failed and nothing has been called since.
+    /// An ADD has failed by itself and nothing has been called since.
     pub failed: bool,
+    /// The switch has lost its rows. Nobody but an audit can bring them back.
+    pub lost: bool,
 }
 
 /// A broken invariant.
@@ -50,6 +50,8 @@ pub struct Violation {
     pub time: u64,
     /// Where.
     pub node: String,
+    /// How many events the trace had by then, the one that showed it included.
+    pub events: usize,
 }
 
 /// Everything that is known.
@@ -57,41 +59,128 @@ pub struct Violation {
 pub struct Ledger {
     /// One JSON line an event.
     pub trace: Vec<String>,
-    /// Sandboxes by id. Those that are gone without a trace are forgotten.
-    pub sandboxes: BTreeMap<String, Sandbox>,
+    /// Sandboxes by node and id. Those that are gone without a trace are forgotten.
+    sandboxes: BTreeMap<(usize, String), Sandbox>,
+    /// Who has which address: node and port, the last one to get it.
+    addresses: BTreeMap<String, (usize, String)>,
     /// Nodes whose switch is stopped.
     pub switches_down: BTreeSet<usize>,
     /// The first broken invariant.
     pub violation: Option<Violation>,
-    /// How long each call took, in virtual time, by command.
+    /// How many calls there were, by command.
+    pub calls: BTreeMap<&'static str, usize>,
+    /// How long each call that was not killed took, in virtual time, by command.
     pub durations: BTreeMap<&'static str, Vec<Duration>>,
     /// How many pods were made.
     pub pods: usize,
     /// Pods that never came up.
     pub given_up: Vec<String>,
+    /// What a DEL of a sandbox that was gone already answered, if it was no success.
+    pub second_del_failed: Option<String>,
     /// How often each fault did something.
-    pub hits: BTreeMap<String, usize>,
+    pub hits: BTreeMap<&'static str, usize>,
 }
 
 impl Ledger {
-    /// The sandboxes of a node.
-    pub fn on(&self, node: usize) -> impl Iterator<Item = (&String, &Sandbox)> {
-        self.sandboxes.iter().filter(move |(_, sandbox)| sandbox.node == node)
+    /// A new sandbox, whose ADD is about to begin.
+    pub fn begin(&mut self, node: usize, id: &str, pod: String, netns: PathBuf) {
+        let disturbed = self.switches_down.contains(&node);
+        let sandbox = Sandbox { pod, netns, phase: Phase::Adding, disturbed, failed: false, lost: false };
+        self.sandboxes.insert((node, id.to_owned()), sandbox);
     }
 
-    /// Whoever works on a sandbox of this node right now meets a switch that is away.
-    pub fn disturb(&mut self, node: usize) {
-        for sandbox in self.sandboxes.values_mut().filter(|sandbox| sandbox.node == node) {
+    /// One sandbox.
+    pub fn sandbox(&self, node: usize, id: &str) -> Option<&Sandbox> {
+        self.sandboxes.get(&(node, id.to_owned()))
+    }
+
+    /// The sandboxes of a node, by id.
+    pub fn on(&self, node: usize) -> impl Iterator<Item = (&str, &Sandbox)> {
+        let here = self.sandboxes.range((node, String::new())..(node + 1, String::new()));
+        here.map(|((_, id), sandbox)| (id.as_str(), sandbox))
+    }
+
+    fn on_mut(&mut self, node: usize) -> impl Iterator<Item = &mut Sandbox> {
+        self.sandboxes.range_mut((node, String::new())..(node + 1, String::new())).map(|(_, sandbox)| sandbox)
+    }
+
+    /// Who has an address, of those that are attached: node and port.
+    pub fn owner(&self, address: &str) -> Option<(usize, &str)> {
+        self.addresses.get(address).map(|(node, port)| (*node, port.as_str()))
+    }
+
+    /// Sets how far a sandbox is.
+    pub fn set(&mut self, node: usize, id: &str, phase: Phase) {
+        let down = self.switches_down.contains(&node);
+        let Some(sandbox) = self.sandboxes.get_mut(&(node, id.to_owned())) else { return };
+        if let (false, Phase::Attached { port, address }) = (sandbox.lost, &phase) {
+            self.addresses.insert(address.clone(), (node, port.clone()));
+        }
+        sandbox.disturbed |= down && matches!(phase, Phase::Adding | Phase::Deleting);
+        sandbox.failed = false;
+        let before = std::mem::replace(&mut sandbox.phase, phase);
+        if sandbox.phase != before {
+            self.release(node, &before);
+        }
+    }
+
+    /// Frees the address of an attachment that was, unless somebody else has it by now.
+    fn release(&mut self, node: usize, phase: &Phase) {
+        let Phase::Attached { port, address } = phase else { return };
+        if self.owner(address) == Some((node, port)) {
+            self.addresses.remove(address);
+        }
+    }
+
+    /// An ADD has failed by itself: it must have left nothing.
+    pub fn fail(&mut self, node: usize, id: &str) {
+        self.set(node, id, Phase::Deleting);
+        if let Some(sandbox) = self.sandboxes.get_mut(&(node, id.to_owned())) {
+            sandbox.failed = true;
+        }
+    }
+
+    /// Forgets a sandbox that is gone, if nothing can be owed for it. Says whether it did.
+    pub fn forget(&mut self, node: usize, id: &str) -> bool {
+        let settled = self.sandbox(node, id).is_some_and(|sandbox| !sandbox.disturbed);
+        settled && self.sandboxes.remove(&(node, id.to_owned())).is_some()
+    }
+
+    /// Every debt of a node is paid: forgets the sandboxes that are gone, and tells which.
+    pub fn settle(&mut self, node: usize) -> Vec<String> {
+        let gone = self.on(node).filter(|(_, sandbox)| sandbox.phase == Phase::Gone);
+        let gone: Vec<String> = gone.map(|(id, _)| id.to_owned()).collect();
+        for id in &gone {
+            self.sandboxes.remove(&(node, id.clone()));
+        }
+        gone
+    }
+
+    /// The switch of a node goes away: whoever works on a sandbox there right now may leave a debt.
+    pub fn switch_stops(&mut self, node: usize) {
+        self.switches_down.insert(node);
+        for sandbox in self.on_mut(node) {
             sandbox.disturbed |= matches!(sandbox.phase, Phase::Adding | Phase::Deleting);
         }
     }
 
-    /// Sets how far a sandbox is.
-    pub fn set(&mut self, id: &str, phase: Phase) {
-        let Some(sandbox) = self.sandboxes.get_mut(id) else { return };
-        let working = matches!(phase, Phase::Adding | Phase::Deleting);
-        sandbox.phase = phase;
-        sandbox.disturbed |= working && self.switches_down.contains(&sandbox.node);
+    /// The switch of a node comes back, perhaps without the rows of its containers.
+    pub fn switch_starts(&mut self, node: usize, lost_rows: bool) {
+        self.switches_down.remove(&node);
+        if !lost_rows {
+            return;
+        }
+        let mut phases = Vec::new();
+        // An ADD that is about to succeed has lost what it made, too, and cannot know.
+        let alive = |sandbox: &&mut Sandbox| matches!(sandbox.phase, Phase::Adding | Phase::Attached { .. });
+        for sandbox in self.on_mut(node).filter(alive) {
+            sandbox.lost = true;
+            phases.push(sandbox.phase.clone());
+        }
+        // The controller takes their addresses back and may give them to others.
+        for phase in phases {
+            self.release(node, &phase);
+        }
     }
 
     /// The nearest-rank percentile of a command's durations.
@@ -100,5 +189,67 @@ impl Ledger {
         sorted.sort();
         let rank = (sorted.len() * percent).div_ceil(100).max(1);
         sorted.get(rank - 1).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attached(address: &str) -> Phase {
+        Phase::Attached { port: format!("port-of-{address}"), address: address.to_owned() }
+    }
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::default();
+        for (node, id) in [(0, "a"), (0, "b"), (1, "c")] {
+            ledger.begin(node, id, format!("default/{id}"), PathBuf::from(id));
+        }
+        ledger
+    }
+
+    #[test]
+    fn an_address_belongs_to_the_attached_sandbox_until_its_del_begins() {
+        let mut ledger = ledger();
+        ledger.set(0, "a", attached("10.0.0.1"));
+        assert_eq!(ledger.owner("10.0.0.1"), Some((0, "port-of-10.0.0.1")));
+        ledger.set(0, "a", Phase::Deleting);
+        assert_eq!(ledger.owner("10.0.0.1"), None);
+    }
+
+    #[test]
+    fn a_sandbox_that_met_no_switch_is_remembered_until_the_debts_are_paid() {
+        let mut ledger = ledger();
+        ledger.switch_stops(0);
+        ledger.switch_starts(0, false);
+        for id in ["a", "b"] {
+            ledger.set(0, id, Phase::Gone);
+        }
+        ledger.set(1, "c", Phase::Gone);
+        assert!(ledger.forget(1, "c") && !ledger.forget(0, "a"));
+        assert_eq!(ledger.settle(0), ["a", "b"]);
+        assert_eq!(ledger.on(0).count(), 0);
+    }
+
+    #[test]
+    fn a_sandbox_that_loses_its_rows_loses_its_address_too() {
+        let mut ledger = ledger();
+        ledger.set(0, "a", attached("10.0.0.1"));
+        ledger.set(0, "b", Phase::Deleting);
+        ledger.switch_stops(0);
+        ledger.switch_starts(0, true);
+        let lost = |id: &str| ledger.sandbox(0, id).unwrap().lost;
+        assert!(lost("a") && !lost("b"));
+        assert_eq!(ledger.owner("10.0.0.1"), None);
+    }
+
+    #[test]
+    fn a_percentile_is_a_duration_that_was_measured() {
+        let mut ledger = Ledger::default();
+        let calls = (1..=200).map(Duration::from_millis).collect();
+        ledger.durations.insert("ADD", calls);
+        assert_eq!(ledger.percentile("ADD", 99), Some(Duration::from_millis(198)));
+        assert_eq!(ledger.percentile("ADD", 100), Some(Duration::from_millis(200)));
+        assert_eq!(ledger.percentile("DEL", 99), None);
     }
 }

@@ -3,23 +3,26 @@
 
 pub mod kernel;
 pub mod ledger;
+pub mod process;
 pub mod seams;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
-use nuage_cni::host::{Files as _, Host, Links};
+use nuage_cni::host::{Files as _, Host};
+use nuage_cni::{Invocation, Outcome};
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
-use nuage_emulator::http::{PeerCertificate, in_process};
 use nuage_emulator::kube::Kube;
 use nuage_emulator::monitor::{Monitor, MonitorOptions};
 use nuage_emulator::node::{self, NodeFiles};
 use nuage_emulator::pki::Identity;
-use nuage_emulator::vrs::{DATABASE, Vrs, VrsOptions};
+use nuage_emulator::vrs::{Vrs, VrsOptions};
 use nuage_emulator::vsc::{Connecting, Controller, Stream};
 use nuage_emulator::vsd::{Site, Vsd};
 use serde_json::{Value, json};
@@ -28,25 +31,36 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::error::Error;
-use crate::invariant::{self, FOREIGN};
+use crate::invariant::{self, View};
 use crate::random::Random;
 use crate::scenario::Cluster;
 use kernel::Kernel;
 use ledger::{Ledger, Violation};
+use process::{Kill, Life};
 use seams::{MemoryFiles, Service, SimulatedHttp, SimulatedSwitch};
+use wire::Wire;
 
 /// When the simulated world begins: 2026-01-01T00:00:00Z, in milliseconds since 1970.
 const EPOCH: u64 = 1_767_225_600_000;
 const KUBE: &str = "kube.simulated:6443";
 const MONITOR: &str = "monitor.simulated:9443";
-const VSD_URL: &str = "https://vsd.simulated:7443/nuage/api/v6";
+const VSD: &str = "vsd.simulated:7443";
 const POOL: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 0, 0, 0), 8);
 const SUBNET_PREFIX: u8 = 20;
 /// The certificate of every simulated node. Nothing reads it: there is no TLS inside one process.
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nc2ltdWxhdGVk\n-----END CERTIFICATE-----\n";
 
-/// A way to put something else in the place of a node's links: tests show with it that invariants bite.
-pub type WrapLinks = fn(Kernel) -> Arc<dyn Links>;
+/// A way to put something else in the place of a node's seams: tests show with it that invariants bite.
+pub type Wrap = fn(&Node, Host) -> Host;
+
+/// What a run does beyond its scenario; for tests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tampering {
+    /// Something else in the place of the seams.
+    pub wrap: Option<Wrap>,
+    /// The first call of this command is killed.
+    pub kill: Option<(&'static str, Kill)>,
+}
 
 /// One node.
 pub struct Node {
@@ -60,7 +74,6 @@ pub struct Node {
     pub files: MemoryFiles,
     /// What its runtime works on at once.
     pub slots: Semaphore,
-    links: Arc<dyn Links>,
 }
 
 impl std::fmt::Debug for Node {
@@ -83,6 +96,8 @@ pub struct World {
     /// The run's randomness.
     pub random: Random,
     services: Arc<BTreeMap<String, Service>>,
+    wrap: Option<Wrap>,
+    kill: Mutex<Option<(&'static str, Kill)>>,
     ledger: Mutex<Ledger>,
     started: Instant,
     stopped: watch::Sender<bool>,
@@ -95,27 +110,22 @@ impl World {
     ///
     /// # Errors
     /// The emulators could not be set up.
-    pub fn new(cluster: &Cluster, seed: u64, wrap: Option<WrapLinks>) -> Result<Arc<Self>, Error> {
+    pub fn new(cluster: &Cluster, seed: u64, tampering: Tampering) -> Result<Arc<Self>, Error> {
         let random = Random::seeded(seed);
         let entropy = Entropy::seeded(random.next());
         let clock = Clock::starting_at(EPOCH);
-        let site = |error: &dyn std::fmt::Display| Error::Site(error.to_string());
-        let vsd = Vsd::new(clock, entropy.clone());
-        let first = POOL.subnets(SUBNET_PREFIX).ok().and_then(|mut blocks| blocks.next()).unwrap_or(POOL);
-        vsd.bootstrap(&Site {
-            enterprise: node::ENTERPRISE.to_owned(),
-            domain: node::DOMAIN.to_owned(),
-            zone: node::ZONE.to_owned(),
-            subnet: node::SUBNET.to_owned(),
-            address: first,
-        })
-        .map_err(|error| site(&error))?;
+        let vsd = vsd(clock, &entropy)?;
         let kube = Kube::new(clock, entropy.clone());
-        let internal =
-            || in_process(vsd.router(), Some(PeerCertificate { common_name: "csproot".to_owned() }));
+        let service = |router, up: &Arc<AtomicBool>| Service { router, up: Arc::clone(up) };
+        let always = Arc::new(AtomicBool::new(true));
+        let internal = SimulatedHttp {
+            services: Arc::new(BTreeMap::from([(VSD.to_owned(), service(vsd.router(), &always))])),
+            name: "csproot".to_owned(),
+            random: random.clone(),
+        };
         let monitor = Monitor::new(MonitorOptions {
-            vsd: internal(),
-            vsd_url: VSD_URL.to_owned(),
+            vsd: internal.service(true),
+            vsd_url: format!("https://{VSD}/nuage/api/v6"),
             enterprise: node::ENTERPRISE.to_owned(),
             domain: node::DOMAIN.to_owned(),
             address_pool: POOL,
@@ -123,36 +133,15 @@ impl World {
         });
         let monitor_up = Arc::new(AtomicBool::new(true));
         let services = BTreeMap::from([
-            (KUBE.to_owned(), Service { router: kube.router(), up: Arc::new(AtomicBool::new(true)) }),
-            (MONITOR.to_owned(), Service { router: monitor.router(), up: Arc::clone(&monitor_up) }),
+            (KUBE.to_owned(), service(kube.router(), &always)),
+            (MONITOR.to_owned(), service(monitor.router(), &monitor_up)),
         ]);
         let mut controllers = JoinSet::new();
         let mut nodes = Vec::new();
         for number in 1..=cluster.nodes {
-            let name = format!("node-{number}");
-            let vrs = Vrs::new(entropy.clone(), &VrsOptions { empty: false, system_id: name.clone() });
-            let vrs = vrs.map_err(|error| site(&error))?;
-            let token = format!("token-of-{name}");
-            kube.add_token(&token);
-            kube.create(json!({"kind": "Node", "metadata": {"name": name}})).map_err(|error| site(&error))?;
-            let files = node_files(&name, token);
-            invariant::foreign::plant(&vrs);
-            let switch = vrs.clone();
-            let controller = Controller::new(internal(), VSD_URL);
-            controllers.spawn(async move {
-                let connect = || -> Connecting {
-                    let stream = switch.connect();
-                    Box::pin(async move {
-                        let stream = stream.ok_or(std::io::ErrorKind::ConnectionRefused)?;
-                        Ok(Box::new(stream) as Box<dyn Stream>)
-                    })
-                };
-                let _: std::convert::Infallible = controller.run(connect).await;
-            });
-            let kernel = Kernel::new(random.clone());
-            let links =
-                wrap.map_or_else(|| Arc::new(kernel.clone()) as Arc<dyn Links>, |wrap| wrap(kernel.clone()));
-            nodes.push(Node { name, vrs, kernel, files, links, slots: Semaphore::new(cluster.parallel) });
+            let node = Node::new(number, cluster.parallel, &kube, &entropy, &random)?;
+            controllers.spawn(control(node.vrs.clone(), &internal, random.clone()));
+            nodes.push(node);
         }
         Ok(Arc::new(Self {
             nodes,
@@ -161,6 +150,8 @@ impl World {
             monitor_up,
             random,
             services: Arc::new(services),
+            wrap: tampering.wrap,
+            kill: Mutex::new(tampering.kill),
             ledger: Mutex::default(),
             started: Instant::now(),
             stopped: watch::Sender::new(false),
@@ -168,19 +159,36 @@ impl World {
         }))
     }
 
+    /// Carries out one call of the plugin on a node, as a process of its own; `None`: it was killed after `limit`.
+    pub async fn process(&self, node: usize, call: Invocation, limit: Duration) -> Option<Outcome> {
+        let command = call.environment.get("CNI_COMMAND").map_or("", String::as_str);
+        let planned = {
+            let mut planned = self.kill.lock().unwrap_or_else(PoisonError::into_inner);
+            if planned.is_some_and(|(first, _)| first == command) { planned.take() } else { None }
+        };
+        let kill = planned.map_or(Kill::After(limit), |(_, kill)| kill);
+        process::run(|life| self.host(node, life), call, kill).await
+    }
+
     /// The seams of one plugin process on a node.
-    pub fn host(&self, node: usize) -> Host {
-        let found = &self.nodes[node];
-        Host {
-            switch: Arc::new(SimulatedSwitch { vrs: found.vrs.clone(), random: self.random.clone() }),
+    fn host(&self, node: usize, life: &Life) -> Host {
+        let node = &self.nodes[node];
+        let random = self.random.clone();
+        let host = Host {
+            switch: Arc::new(SimulatedSwitch {
+                vrs: node.vrs.clone(),
+                life: life.clone(),
+                random: random.clone(),
+            }),
             http: Arc::new(SimulatedHttp {
                 services: Arc::clone(&self.services),
-                node: found.name.clone(),
-                random: self.random.clone(),
+                name: node.name.clone(),
+                random,
             }),
-            links: Arc::clone(&found.links),
-            files: Arc::new(found.files.clone()),
-        }
+            links: Arc::new(node.kernel.clone()),
+            files: Arc::new(node.files.clone()),
+        };
+        self.wrap.map_or_else(|| host.clone(), |wrap| wrap(node, host.clone()))
     }
 
     /// What has happened, and what is known of every sandbox.
@@ -207,8 +215,8 @@ impl World {
         ledger.trace.push(line.to_string());
         let Some(node) = node.filter(|_| ledger.violation.is_none()) else { return };
         if let Some((invariant, details)) = invariant::check(self, &ledger, node) {
-            ledger.violation =
-                Some(Violation { invariant, details, time, node: self.nodes[node].name.clone() });
+            let (node, events) = (self.nodes[node].name.clone(), ledger.trace.len());
+            ledger.violation = Some(Violation { invariant, details, time, node, events });
             self.stopped.send_replace(true);
         }
     }
@@ -220,27 +228,25 @@ impl World {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     }
 
-    /// The rows of a table on a node's switch.
-    pub fn rows(&self, node: usize, table: &str) -> Vec<nuage_ovsdb::value::Row> {
-        self.nodes[node].vrs.server().rows(DATABASE, table).into_iter().map(|(_, row)| row).collect()
-    }
-
     /// Whether a node's switch can be reached.
     pub fn switch_is_up(&self, node: usize) -> bool {
         !self.ledger().switches_down.contains(&node)
     }
 
-    /// Stops or starts a node's switch. Whoever works on a sandbox there meanwhile may leave a debt.
-    pub fn set_switch(&self, node: usize, up: bool, lose_rows: bool) {
-        let mut ledger = self.ledger();
-        if up {
-            self.nodes[node].vrs.start(lose_rows);
-            ledger.switches_down.remove(&node);
-        } else {
-            self.nodes[node].vrs.stop();
-            ledger.switches_down.insert(node);
-            ledger.disturb(node);
+    /// Stops a node's switch.
+    pub fn stop_switch(&self, node: usize) {
+        self.nodes[node].vrs.stop();
+        self.ledger().switch_stops(node);
+    }
+
+    /// Starts a node's switch again, with the rows of its containers or without them.
+    pub fn start_switch(&self, node: usize, lose_rows: bool) {
+        self.nodes[node].vrs.start(lose_rows);
+        if lose_rows {
+            // Others put theirs back themselves.
+            invariant::foreign::plant(&self.nodes[node].vrs);
         }
+        self.ledger().switch_starts(node, lose_rows);
     }
 
     /// Lets the monitor answer, or not.
@@ -250,23 +256,24 @@ impl World {
 
     /// What is left of containers anywhere: rows, links, objects of the VSD.
     pub fn leftovers(&self) -> Vec<String> {
+        let ledger = self.ledger();
         let mut left = Vec::new();
         for (index, node) in self.nodes.iter().enumerate() {
-            for table in ["Nuage_Port_Table", "Nuage_VM_Table"] {
-                let rows = self.rows(index, table);
-                let ours = rows.iter().filter(|row| !invariant::is_foreign(row)).count();
-                if ours > 0 {
-                    left.push(format!("{ours} rows in {table} on {}", node.name));
-                }
-            }
-            let links = node.kernel.host_links().len();
-            if links > 0 {
-                left.push(format!("{links} links on {}", node.name));
-            }
+            let view = View::new(self, &ledger, index);
+            let names: Vec<_> =
+                view.names().map(|(name, what)| format!("{what} {name} on {}", node.name)).collect();
+            left.extend(names);
+            left.extend(
+                view.entities.keys().map(|id| format!("row in Nuage_VM_Table of {id} on {}", node.name)),
+            );
         }
-        let objects = self.vsd.snapshot("container").iter().filter(|found| found["name"] != FOREIGN).count();
-        if objects > 0 {
-            left.push(format!("{objects} containers in the VSD"));
+        for entity in ["container", "containerinterface"] {
+            left.extend(
+                self.vsd
+                    .snapshot(entity)
+                    .iter()
+                    .map(|object| format!("{entity} {} in the VSD", object["name"])),
+            );
         }
         left
     }
@@ -274,6 +281,57 @@ impl World {
     /// Ends the controllers.
     pub fn end(&self) {
         self.controllers.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+}
+
+impl Node {
+    fn new(
+        number: usize,
+        parallel: usize,
+        kube: &Kube,
+        entropy: &Entropy,
+        random: &Random,
+    ) -> Result<Self, Error> {
+        let name = format!("node-{number}");
+        let vrs = Vrs::new(entropy.clone(), &VrsOptions { empty: false, system_id: name.clone() });
+        let vrs = vrs.map_err(|error| Error::Site(error.to_string()))?;
+        invariant::foreign::plant(&vrs);
+        let token = format!("token-of-{name}");
+        kube.add_token(&token);
+        kube.create(json!({"kind": "Node", "metadata": {"name": name}}))
+            .map_err(|error| Error::Site(error.to_string()))?;
+        let (files, kernel) = (node_files(&name, token), Kernel::new(random.clone()));
+        Ok(Self { name, vrs, kernel, files, slots: Semaphore::new(parallel) })
+    }
+}
+
+/// A VSD with the site that node files name.
+fn vsd(clock: Clock, entropy: &Entropy) -> Result<Vsd, Error> {
+    let vsd = Vsd::new(clock, entropy.clone());
+    let first = POOL.subnets(SUBNET_PREFIX).ok().and_then(|mut blocks| blocks.next()).unwrap_or(POOL);
+    vsd.bootstrap(&Site {
+        enterprise: node::ENTERPRISE.to_owned(),
+        domain: node::DOMAIN.to_owned(),
+        zone: node::ZONE.to_owned(),
+        subnet: node::SUBNET.to_owned(),
+        address: first,
+    })
+    .map_err(|error| Error::Site(error.to_string()))?;
+    Ok(vsd)
+}
+
+/// The controller of one switch, for ever.
+fn control(vrs: Vrs, vsd: &SimulatedHttp, random: Random) -> impl Future<Output = ()> + Send + use<> {
+    let controller = Controller::new(vsd.service(true), &format!("https://{VSD}/nuage/api/v6"));
+    async move {
+        let connect = || -> Connecting {
+            let stream = vrs.connect().map(|stream| Wire::new(stream, None, random.clone()));
+            Box::pin(async move {
+                let stream = stream.ok_or(std::io::ErrorKind::ConnectionRefused)?;
+                Ok(Box::new(stream) as Box<dyn Stream>)
+            })
+        };
+        let _: std::convert::Infallible = controller.run(connect).await;
     }
 }
 

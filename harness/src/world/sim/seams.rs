@@ -17,10 +17,12 @@ use tokio::time::sleep;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
+use super::process::Life;
+use super::wire::Wire;
 use crate::random::Random;
 
 /// How long a connection or request takes on its way, in milliseconds: from one to this many.
-const SLOWEST_MILLISECONDS: u64 = 5;
+const SLOWEST_MILLISECONDS: u64 = 3;
 
 /// Files of a node, in memory. They survive everything but the run.
 #[derive(Clone, Debug, Default)]
@@ -83,23 +85,19 @@ impl Files for MemoryFiles {
     }
 }
 
-/// Streams into the emulated switch of a node.
-#[derive(Clone, Debug)]
-pub struct SimulatedSwitch {
-    /// The switch.
-    pub vrs: Vrs,
-    /// The run's randomness.
-    pub random: Random,
+/// Streams of one process into the emulated switch of its node.
+pub(super) struct SimulatedSwitch {
+    pub(super) vrs: Vrs,
+    pub(super) life: Life,
+    pub(super) random: Random,
 }
 
 #[async_trait]
 impl Switch for SimulatedSwitch {
     async fn connect(&self, _endpoint: &str) -> io::Result<Box<dyn Stream>> {
-        sleep(Duration::from_millis(1 + self.random.below(SLOWEST_MILLISECONDS))).await;
-        match self.vrs.connect() {
-            Some(stream) => Ok(Box::new(stream)),
-            None => Err(io::ErrorKind::ConnectionRefused.into()),
-        }
+        on_its_way(&self.random).await;
+        let stream = self.vrs.connect().ok_or(io::ErrorKind::ConnectionRefused)?;
+        Ok(Box::new(Wire::new(stream, Some(&self.life), self.random.clone())))
     }
 }
 
@@ -112,32 +110,45 @@ pub struct Service {
     pub up: Arc<AtomicBool>,
 }
 
-/// HTTP to services by the authority of their URL, with the certificate of one node.
+/// HTTP to services by the authority of their URL, with the certificate of one client.
 #[derive(Clone, Debug)]
 pub struct SimulatedHttp {
     /// Services by authority.
     pub services: Arc<BTreeMap<String, Service>>,
-    /// The node's name, which its certificate carries.
-    pub node: String,
+    /// The name that the client's certificate carries.
+    pub name: String,
     /// The run's randomness.
     pub random: Random,
 }
 
-impl Http for SimulatedHttp {
-    fn client(&self, identity: &TlsIdentity) -> Result<HttpService, BoxError> {
+impl SimulatedHttp {
+    /// A client, with its certificate or without.
+    pub fn service(&self, certified: bool) -> HttpService {
         let this = self.clone();
-        let presents = identity.client.is_some();
-        Ok(BoxCloneSyncService::new(tower::service_fn(move |request: http::Request<bytes::Bytes>| {
+        BoxCloneSyncService::new(tower::service_fn(move |request: http::Request<bytes::Bytes>| {
             let this = this.clone();
             async move {
-                sleep(Duration::from_millis(1 + this.random.below(SLOWEST_MILLISECONDS))).await;
+                on_its_way(&this.random).await;
                 let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
                 let service =
                     this.services.get(&authority).filter(|service| service.up.load(Ordering::Relaxed));
                 let Some(service) = service else { return Err(BoxError::from("connection refused")) };
-                let peer = presents.then(|| PeerCertificate { common_name: this.node.clone() });
-                in_process(service.router.clone(), peer).oneshot(request).await
+                let peer = certified.then(|| PeerCertificate { common_name: this.name.clone() });
+                let answer = in_process(service.router.clone(), peer).oneshot(request).await;
+                on_its_way(&this.random).await;
+                answer
             }
-        })))
+        }))
     }
+}
+
+impl Http for SimulatedHttp {
+    fn client(&self, identity: &TlsIdentity) -> Result<HttpService, BoxError> {
+        Ok(self.service(identity.client.is_some()))
+    }
+}
+
+/// What one way over the network takes.
+async fn on_its_way(random: &Random) {
+    sleep(Duration::from_millis(1 + random.below(SLOWEST_MILLISECONDS))).await;
 }

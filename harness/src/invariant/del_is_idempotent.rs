@@ -1,0 +1,14 @@
+//! `del_is_idempotent`: the kubelet model calls a second DEL for every sandbox, without a namespace, and notes what it
+//! answered. What it must not do to others, the other invariants see.
+
+use super::{Invariant, View};
+
+pub(super) const INVARIANT: Invariant = Invariant {
+    name: "del_is_idempotent",
+    meaning: "a second DEL, without a namespace, succeeds and prints nothing",
+    check,
+};
+
+fn check(view: &View<'_>) -> Result<(), String> {
+    view.ledger.second_del_failed.clone().map_or(Ok(()), Err)
+}

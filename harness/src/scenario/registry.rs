@@ -1,0 +1,42 @@
+//! Kinds of loads, faults and expectations: a name, what it is for, and how it is read. One entry defines one kind; what a
+//! scenario may say, what `harness explain` tells and what a misspelt name is compared with all follow from it.
+
+use std::sync::Arc;
+
+use super::reader::{Key, Reader, keys_of};
+use crate::error::Error;
+
+/// One kind of `T`.
+pub struct Kind<T: ?Sized + 'static> {
+    /// Its name in scenarios and reports.
+    pub name: &'static str,
+    /// What it is for, in one sentence.
+    pub about: &'static str,
+    /// Reads the rest of its table.
+    pub read: fn(&mut Reader<'_>) -> Result<Arc<T>, Error>,
+}
+
+impl<T: ?Sized> std::fmt::Debug for Kind<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name)
+    }
+}
+
+impl<T: ?Sized> Kind<T> {
+    /// Its keys.
+    pub fn keys(&self) -> Vec<Key> {
+        keys_of(self.read)
+    }
+}
+
+/// Reads a table by its `kind`.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn read<T: ?Sized>(kinds: &'static [Kind<T>], reader: Reader<'_>) -> Result<Arc<T>, Error> {
+    reader.whole(|reader| {
+        let words: Vec<_> = kinds.iter().map(|kind| (kind.name, kind)).collect();
+        let kind = reader.word("kind", None, &words)?;
+        (kind.read)(reader)
+    })
+}
