@@ -202,6 +202,33 @@ async fn a_pod_is_attached_through_the_real_ovsdb_server_and_taken_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_add_without_a_vrs_is_one_clear_error_within_its_budget_and_leaves_nothing() {
+    let name = "an_add_without_a_vrs_is_one_clear_error_within_its_budget_and_leaves_nothing";
+    if lacks(name, &["ip", "kubectl"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("site");
+    let emulator = Site::emulator(&root, &["--only", "vsd,monitor,kube"]);
+    // The shortest budget that there is; five seconds of it are kept for taking away what was made.
+    let node = root.join("node/nuage-cni.yaml");
+    let text = std::fs::read_to_string(&node).unwrap();
+    std::fs::write(&node, format!("{text}addtimeout: 10\n")).unwrap();
+    create_pod(&root.join("admin.kubeconfig"), "default", "web-0");
+    let namespace = Namespace::new();
+    let configuration = network(&root.join("node"), "1.0.0");
+    let plugin = Plugin { container_id: "attach-no-vrs", pod: ("default", "web-0"), network: &configuration };
+    let output = plugin.call("ADD", Some(&namespace.path()));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), answer["code"].as_u64()), (Some(1), Some(11)), "{answer}");
+    assert!(answer["msg"].as_str().unwrap().contains("the VRS at unix:"), "{answer}");
+    assert!(answer["details"].as_str().unwrap().contains("hint: "), "{answer}");
+    assert_eq!(namespace.ip(&["link", "show"]).as_array().unwrap().len(), 1, "only lo is there");
+    assert!(walk(&root.join("node/state")).is_empty(), "nothing was begun");
+    emulator.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_sees_what_differs_and_gc_removes_what_is_not_listed() {
     let name = "check_sees_what_differs_and_gc_removes_what_is_not_listed";
     if lacks(name, &["ip", "kubectl", "ovs-vsctl"]) {
