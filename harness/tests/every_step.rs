@@ -20,7 +20,7 @@ use nuage_cni::host::{
 use nuage_cni::orchestrator::Orchestrator;
 use nuage_cni::{Invocation, Outcome, invoke};
 use nuage_harness::scenario::Cluster;
-use nuage_harness::world::sim::{World, config_directory};
+use nuage_harness::world::sim::{Tampering, World, config_directory};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::LocalSet;
@@ -250,12 +250,12 @@ fn journal(world: &World) -> Vec<String> {
 /// One world, one pod, one mishap during `command`. Returns whether its turn came at all.
 async fn survives(command: &str, mishap: Mishap, turn: usize) -> bool {
     let story = format!("{command}, {mishap:?} at {turn}");
-    let world = World::new(&Cluster { nodes: 1, parallel: 1 }, 1, None).unwrap();
+    let world = World::new(&Cluster { nodes: 1, parallel: 1 }, 1, Tampering::default()).unwrap();
     world
         .kube
         .create(json!({"kind": "Pod", "metadata": {"name": "web-0"}, "spec": {"nodeName": "node-1"}}))
         .unwrap();
-    world.nodes[0].kernel.add_namespace(Path::new(NETNS));
+    world.nodes[0].kernel.add_namespace(Path::new(NETNS), "sandbox-1");
     let host = world.host(0);
     let fate = Arc::new(Fate { done: AtomicUsize::new(0), turn, mishap });
     if command == "DEL" {

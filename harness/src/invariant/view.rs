@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nuage_emulator::vrs::{BRIDGE, DATABASE};
-use serde_json::{Value, json};
+use nuage_ovsdb::value::Row;
+use serde_json::Value;
 
 use super::FOREIGN;
 use crate::world::sim::World;
@@ -51,16 +52,7 @@ pub(crate) struct Foreign {
 
 impl<'a> View<'a> {
     pub(crate) fn new(world: &'a World, ledger: &'a Ledger, node: usize) -> Self {
-        let select = |table: &str, columns: &[&str]| json!({"op": "select", "table": table, "where": [], "columns": columns});
-        // With its identifier each row is another, so that none of two equal ones is left out.
-        let results = world.nodes[node].vrs.server().transact(
-            DATABASE,
-            &[
-                select("Nuage_Port_Table", &["_uuid", "name", "ip_addr", "mac"]),
-                select("Nuage_VM_Table", &["_uuid", "vm_uuid", "ports"]),
-                select("Port", &["_uuid", "name"]),
-            ],
-        );
+        let server = world.nodes[node].vrs.server();
         let mut view = Self {
             world,
             ledger,
@@ -72,15 +64,16 @@ impl<'a> View<'a> {
             twice: None,
             foreign: Foreign::default(),
         };
-        for row in rows(&results, 0) {
-            let port = Port { address: text(row, "ip_addr"), mac: text(row, "mac") };
-            view.add_port(text(row, "name"), port);
+        for row in server.columns(DATABASE, "Nuage_Port_Table", &["name", "ip_addr", "mac"]) {
+            let port = Port { address: text(&row, "ip_addr"), mac: text(&row, "mac") };
+            view.add_port(text(&row, "name"), port);
         }
-        for row in rows(&results, 1) {
-            view.add_entity(text(row, "vm_uuid"), Entity { ports: words(&row["ports"]) });
+        for row in server.columns(DATABASE, "Nuage_VM_Table", &["vm_uuid", "ports"]) {
+            let ports = row.get("ports").map(words).unwrap_or_default();
+            view.add_entity(text(&row, "vm_uuid"), Entity { ports });
         }
-        for row in rows(&results, 2) {
-            view.add_switch_port(text(row, "name"));
+        for row in server.columns(DATABASE, "Port", &["name"]) {
+            view.add_switch_port(text(&row, "name"));
         }
         view
     }
@@ -128,12 +121,8 @@ impl<'a> View<'a> {
     }
 }
 
-fn rows(results: &[Value], operation: usize) -> impl Iterator<Item = &Value> {
-    results.get(operation).and_then(|result| result["rows"].as_array()).into_iter().flatten()
-}
-
-fn text(row: &Value, column: &str) -> String {
-    row[column].as_str().unwrap_or_default().to_owned()
+fn text(row: &Row, column: &str) -> String {
+    row.get(column).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// A set of strings in OVSDB's notation: one of them stands for itself.

@@ -167,11 +167,16 @@ impl World {
             if planned.is_some_and(|(first, _)| first == command) { planned.take() } else { None }
         };
         let kill = planned.map_or(Kill::After(limit), |(_, kill)| kill);
-        process::run(|life| self.host(node, life), call, kill).await
+        process::run(|life| self.seams(node, life), call, kill).await
+    }
+
+    /// The seams of a node for a process that nobody kills.
+    pub fn host(&self, node: usize) -> Host {
+        self.seams(node, &Life::endless())
     }
 
     /// The seams of one plugin process on a node.
-    fn host(&self, node: usize, life: &Life) -> Host {
+    fn seams(&self, node: usize, life: &Life) -> Host {
         let node = &self.nodes[node];
         let random = self.random.clone();
         let host = Host {
@@ -212,8 +217,12 @@ impl World {
             line.extend(details);
         }
         let mut ledger = self.ledger();
+        if node.is_some() && ledger.violation.is_some() {
+            // What others do before they are stopped is no part of the run any more.
+            return;
+        }
         ledger.trace.push(line.to_string());
-        let Some(node) = node.filter(|_| ledger.violation.is_none()) else { return };
+        let Some(node) = node else { return };
         if let Some((invariant, details)) = invariant::check(self, &ledger, node) {
             let (node, events) = (self.nodes[node].name.clone(), ledger.trace.len());
             ledger.violation = Some(Violation { invariant, details, time, node, events });

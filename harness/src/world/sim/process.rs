@@ -29,6 +29,11 @@ pub enum Kill {
 pub(super) struct Life(watch::Receiver<bool>);
 
 impl Life {
+    /// One that nobody can end.
+    pub(super) fn endless() -> Self {
+        Self(watch::channel(true).1)
+    }
+
     pub(super) fn is_over(&self) -> bool {
         !*self.0.borrow()
     }
