@@ -65,7 +65,7 @@ impl<'a> View<'a> {
             foreign: Foreign::default(),
         };
         for row in server.columns(DATABASE, "Nuage_Port_Table", &["name", "ip_addr", "mac"]) {
-            let port = Port { address: text(&row, "ip_addr"), mac: text(&row, "mac") };
+            let port = Port { address: text(&row, "ip_addr").to_owned(), mac: text(&row, "mac").to_owned() };
             view.add_port(text(&row, "name"), port);
         }
         for row in server.columns(DATABASE, "Nuage_VM_Table", &["vm_uuid", "ports"]) {
@@ -78,26 +78,26 @@ impl<'a> View<'a> {
         view
     }
 
-    fn add_port(&mut self, name: String, port: Port) {
+    fn add_port(&mut self, name: &str, port: Port) {
         if name == FOREIGN {
             self.foreign.port = Some(port);
-        } else if self.ports.insert(name.clone(), port).is_some() {
+        } else if self.ports.insert(name.to_owned(), port).is_some() {
             self.twice = Some(format!("two rows in Nuage_Port_Table are named {name}"));
         }
     }
 
-    fn add_entity(&mut self, id: String, entity: Entity) {
+    fn add_entity(&mut self, id: &str, entity: Entity) {
         if id == FOREIGN {
             self.foreign.entity = Some(entity);
-        } else if self.entities.insert(id.clone(), entity).is_some() {
+        } else if self.entities.insert(id.to_owned(), entity).is_some() {
             self.twice = Some(format!("two rows in Nuage_VM_Table are of sandbox {id}"));
         }
     }
 
-    fn add_switch_port(&mut self, name: String) {
+    fn add_switch_port(&mut self, name: &str) {
         if name == FOREIGN {
             self.foreign.switch_port = true;
-        } else if name != BRIDGE && !self.switch_ports.insert(name.clone()) {
+        } else if name != BRIDGE && !self.switch_ports.insert(name.to_owned()) {
             self.twice = Some(format!("two ports of the bridge are named {name}"));
         }
     }
@@ -121,8 +121,8 @@ impl<'a> View<'a> {
     }
 }
 
-fn text(row: &Row, column: &str) -> String {
-    row.get(column).and_then(Value::as_str).unwrap_or_default().to_owned()
+fn text<'a>(row: &'a Row, column: &str) -> &'a str {
+    row.get(column).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A set of strings in OVSDB's notation: one of them stands for itself.

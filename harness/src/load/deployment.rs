@@ -106,14 +106,14 @@ impl Load for Deployment {
         for number in 0..self.replicas {
             pods.spawn(&self.namespace, &format!("{}-0-{number}", self.name), true);
         }
-        self.all_up(&pods, 0).await;
+        self.all_up(pods, 0).await;
         for revision in 1..=self.updates {
             sleep(self.update_after.draw(&random)).await;
-            self.roll(&pods, revision).await;
+            self.roll(pods, revision).await;
         }
         sleep(self.hold.draw(&random)).await;
         // Replacements of evicted pods may still be on their way.
-        self.all_up(&pods, self.updates).await;
+        self.all_up(pods, self.updates).await;
         let prefix = format!("{}/{}-", self.namespace, self.name);
         pods.with_prefix(&prefix).iter().for_each(|name| pods.stop(name));
         pods.until(|pods| pods.with_prefix(&prefix).is_empty()).await;

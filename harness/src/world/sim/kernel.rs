@@ -139,12 +139,12 @@ impl State {
 
     fn configure(
         &mut self,
-        link: (u64, String),
+        link: &(u64, String),
         addresses: &[IpNet],
         routes: &[Route],
     ) -> Result<(), LinkError> {
         let missing = || LinkError::NoSuchLink(link.1.clone());
-        let found = self.inside.get_mut(&link).ok_or_else(missing)?;
+        let found = self.inside.get_mut(link).ok_or_else(missing)?;
         for address in addresses {
             if !found.addresses.contains(address) {
                 found.addresses.push(*address);
@@ -202,7 +202,7 @@ impl Links for Kernel {
         routes: &[Route],
     ) -> Result<(), LinkError> {
         self.take_time().await;
-        let done = self.state().configure((netns.inode, name.to_owned()), addresses, routes);
+        let done = self.state().configure(&(netns.inode, name.to_owned()), addresses, routes);
         self.take_time().await;
         done
     }

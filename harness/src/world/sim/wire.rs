@@ -13,25 +13,38 @@ use super::process::Life;
 use crate::random::Random;
 
 /// How much arrives at once at most, in bytes.
-const CHUNK_BYTES: usize = 16 << 10;
+const CHUNK_BYTES: usize = 8 << 10;
 /// How long a message is on its way, in milliseconds: from one to this many.
 const SLOWEST_MILLISECONDS: u64 = 3;
+
+/// The end of a life.
+type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The stream. What is written arrives at once, so that a request and the answer to it take one way's time together.
 pub(super) struct Wire {
     inner: Option<DuplexStream>,
     /// Whose it is, and what wakes it at that one's end; absent for what nobody kills.
-    life: Option<(Life, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    life: Option<(Life, End)>,
     random: Random,
-    arrived: Vec<u8>,
+    buffer: Vec<u8>,
+    /// How much of it has arrived, and how much of that was taken.
+    arrived: usize,
     taken: usize,
     due: Option<Pin<Box<Sleep>>>,
 }
 
 impl Wire {
     pub(super) fn new(inner: DuplexStream, life: Option<&Life>, random: Random) -> Self {
-        let life = life.map(|life| (life.clone(), Box::pin(life.end()) as Pin<Box<_>>));
-        Self { inner: Some(inner), life, random, arrived: Vec::new(), taken: 0, due: None }
+        let life = life.map(|life| (life.clone(), Box::pin(life.end()) as End));
+        Self {
+            inner: Some(inner),
+            life,
+            random,
+            buffer: vec![0; CHUNK_BYTES],
+            arrived: 0,
+            taken: 0,
+            due: None,
+        }
     }
 
     /// The stream, unless its process was killed: then it is closed here and now.
@@ -59,22 +72,20 @@ impl AsyncRead for Wire {
                 ready!(due.as_mut().poll(context));
                 this.due = None;
             }
-            if this.taken < this.arrived.len() {
-                let waiting = &this.arrived[this.taken..];
+            if this.taken < this.arrived {
+                let waiting = &this.buffer[this.taken..this.arrived];
                 let length = waiting.len().min(buffer.remaining());
                 buffer.put_slice(&waiting[..length]);
                 this.taken += length;
                 return Poll::Ready(Ok(()));
             }
-            this.arrived.resize(CHUNK_BYTES, 0);
-            let mut space = ReadBuf::new(&mut this.arrived);
+            let mut space = ReadBuf::new(&mut this.buffer);
             let read = match &mut this.inner {
                 Some(inner) => Pin::new(inner).poll_read(context, &mut space),
                 None => Poll::Ready(Ok(())),
             };
             let length = space.filled().len();
-            this.arrived.truncate(length);
-            this.taken = 0;
+            (this.arrived, this.taken) = (length, 0);
             ready!(read)?;
             if length == 0 {
                 return Poll::Ready(Ok(()));
