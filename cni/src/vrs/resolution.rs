@@ -102,7 +102,7 @@ fn state(monitor: &Monitor) -> Option<Row4> {
 fn read(row: &Row) -> Row4 {
     let text = |column: &str| row.get(column).and_then(Value::as_str).unwrap_or_default();
     let (address, mask, gateway) = (text("ip_addr"), text("subnet_mask"), text("gateway"));
-    if [address, mask, gateway].iter().any(|text| text.is_empty()) || address == "0.0.0.0" {
+    if [address, mask, gateway].iter().any(|text| text.is_empty() || *text == "0.0.0.0") {
         return Row4::Unresolved;
     }
     let wrong = || Row4::Wrong(format!("address {address}, mask {mask}, gateway {gateway}"));
@@ -131,6 +131,7 @@ mod tests {
         assert!(matches!(row("", "", ""), Row4::Unresolved));
         assert!(matches!(row("10.0.0.2", "255.255.255.0", ""), Row4::Unresolved));
         assert!(matches!(row("0.0.0.0", "0.0.0.0", "0.0.0.0"), Row4::Unresolved));
+        assert!(matches!(row("10.0.0.2", "255.255.255.0", "0.0.0.0"), Row4::Unresolved));
         let Row4::Resolved(resolution) = row("10.0.0.2", "255.255.255.0", "10.0.0.1") else {
             panic!("resolved")
         };
