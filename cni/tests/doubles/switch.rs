@@ -54,7 +54,7 @@ fn elements(value: &Value) -> Vec<Value> {
     }
 }
 
-fn set(elements: BTreeSet<String>) -> Value {
+fn set(elements: &BTreeSet<String>) -> Value {
     let mut values: Vec<Value> =
         elements.iter().map(|element| serde_json::from_str(element).unwrap()).collect();
     if values.len() == 1 { values.remove(0) } else { json!(["set", values]) }
@@ -66,7 +66,7 @@ fn canonical(value: &Value, names: &BTreeMap<String, Uuid>) -> Value {
     match array.first().and_then(Value::as_str) {
         Some("named-uuid") => json!(["uuid", names[array[1].as_str().unwrap()].to_string()]),
         Some("set") => {
-            set(elements(value).iter().map(|element| canonical(element, names).to_string()).collect())
+            set(&elements(value).iter().map(|element| canonical(element, names).to_string()).collect())
         }
         _ => value.clone(),
     }
@@ -103,31 +103,31 @@ fn selected(tables: &Tables, operation: &Value) -> Vec<Uuid> {
     rows.filter(|(uuid, row)| matches(**uuid, row, &operation["where"])).map(|(uuid, _)| *uuid).collect()
 }
 
-fn projected(tables: &Tables, operation: &Value) -> BTreeSet<Row2> {
+fn projected(tables: &Tables, operation: &Value) -> BTreeSet<Comparable> {
     let found = selected(tables, operation);
     let table = operation["table"].as_str().unwrap();
-    found.iter().map(|uuid| Row2(project(*uuid, &tables[table][uuid], &operation["columns"]))).collect()
+    found.iter().map(|uuid| Comparable(project(*uuid, &tables[table][uuid], &operation["columns"]))).collect()
 }
 
 /// A row that can be compared: by its text.
-struct Row2(Row);
-impl Row2 {
+struct Comparable(Row);
+impl Comparable {
     fn text(&self) -> String {
         json!(self.0).to_string()
     }
 }
-impl PartialEq for Row2 {
+impl PartialEq for Comparable {
     fn eq(&self, other: &Self) -> bool {
         self.text() == other.text()
     }
 }
-impl Eq for Row2 {}
-impl PartialOrd for Row2 {
+impl Eq for Comparable {}
+impl PartialOrd for Comparable {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
-impl Ord for Row2 {
+impl Ord for Comparable {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.text().cmp(&other.text())
     }
@@ -302,8 +302,8 @@ fn operate(
             let columns = operation["row"].as_object().unwrap().iter();
             let row: Row = columns.map(|(key, value)| (key.clone(), canonical(value, names))).collect();
             *made += 1;
-            let named = operation["uuid-name"].as_str().map(|name| names[name]);
-            let uuid = named.unwrap_or_else(|| Uuid::from_u128(*made));
+            let known = operation["uuid-name"].as_str().map(|name| names[name]);
+            let uuid = known.unwrap_or_else(|| Uuid::from_u128(*made));
             tables.entry(table.to_owned()).or_default().insert(uuid, row);
             Ok(json!({"uuid": ["uuid", uuid.to_string()]}))
         }
@@ -312,7 +312,7 @@ fn operate(
             Ok(json!({"rows": rows}))
         }
         "wait" => {
-            let found: Vec<String> = projected(tables, operation).iter().map(Row2::text).collect();
+            let found: Vec<String> = projected(tables, operation).iter().map(Comparable::text).collect();
             let wanted = operation["rows"].as_array().unwrap().iter();
             let equal = found == wanted.map(Value::to_string).collect::<Vec<_>>();
             if equal == (operation["until"] == "==") { Ok(json!({})) } else { Err("timed out") }
@@ -336,7 +336,7 @@ fn operate(
                         "insert" => value.extend(given.clone()),
                         _ => value.retain(|element| !given.contains(element)),
                     }
-                    row.insert(column.to_owned(), set(value));
+                    row.insert(column.to_owned(), set(&value));
                 }
             }
             Ok(json!({"count": found.len()}))
