@@ -88,6 +88,19 @@ fn del_succeeds_without_a_vrs_and_writes_down_what_it_owes() {
 }
 
 #[test]
+fn del_succeeds_even_when_nothing_more_can_be_written_down() {
+    let directory = tempfile::tempdir().unwrap();
+    let network = node_without_vrs(directory.path());
+    let attachments = directory.path().join("state/attachments");
+    std::fs::create_dir_all(&attachments).unwrap();
+    for number in 0..1024 {
+        std::fs::write(attachments.join(format!("nu{number}.json")), "{}").unwrap();
+    }
+    let del = [("CNI_COMMAND", "DEL"), ("CNI_CONTAINERID", "c"), ("CNI_IFNAME", "eth0"), ("CNI_NETNS", "")];
+    assert_eq!(call(&del, &network), (Some(0), Value::Null));
+}
+
+#[test]
 fn a_person_gets_help_the_version_and_what_is_wrong_with_the_configuration() {
     let help = plugin("nuage-cni-mesos").arg("--help").output().unwrap();
     assert!(String::from_utf8_lossy(&help.stdout).contains("CNI_COMMAND=VERSION"));

@@ -405,10 +405,7 @@ async fn a_record_that_is_no_record_keeps_no_del_from_its_work() {
 
 /// Fills the journal with attachments of others.
 fn fill(node: &Node, state: &str) {
-    let text = String::from_utf8(
-        held(&node.disk.files).iter().find(|(path, _)| path.starts_with(STATE)).unwrap().1.clone(),
-    );
-    let text = text.unwrap();
+    let text = node.journal()[0].to_string();
     for index in 0..1024 {
         let name = format!("nu{index:013x}");
         let text = text.replace(&port(node), &name).replace("\"web\"", "\"other\"");

@@ -1,67 +1,19 @@
 //! The emulated OVSDB server beside the real one: the same requests to both, the same answers from both.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test")]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::{Child, Command};
 use std::time::Duration;
 
 use nuage_emulator::entropy::Entropy;
-use nuage_emulator::vrs::{self, Vrs, VrsOptions};
+use nuage_emulator::vrs::{Vrs, VrsOptions};
 use nuage_ovsdb::Error;
 use nuage_ovsdb::client::{Client, Limits};
 use serde_json::{Value, json};
-use tokio::net::UnixStream;
+use support::RealServer;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-struct RealServer {
-    child: Child,
-    socket: PathBuf,
-    _directory: tempfile::TempDir,
-}
-
-impl RealServer {
-    fn start(test: &str) -> Option<Self> {
-        let found =
-            Command::new("sh").args(["-c", "command -v ovsdb-server && command -v ovsdb-tool"]).output();
-        if !found.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED {test}: ovsdb-server");
-            return None;
-        }
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        std::fs::write(path("schema"), vrs::SCHEMA).unwrap();
-        let created =
-            Command::new("ovsdb-tool").arg("create").arg(path("db")).arg(path("schema")).status().unwrap();
-        assert!(created.success(), "the real ovsdb-tool takes our schema");
-        let child = Command::new("ovsdb-server")
-            .arg(path("db"))
-            .arg(format!("--remote=punix:{}", path("db.sock").display()))
-            .arg(format!("--unixctl={}", path("ctl").display()))
-            .arg("-vconsole:off")
-            .spawn()
-            .unwrap();
-        Some(Self { child, socket: path("db.sock"), _directory: directory })
-    }
-
-    async fn connect(&self) -> Client {
-        for _ in 0..1000 {
-            if let Ok(stream) = UnixStream::connect(&self.socket).await {
-                return Client::spawn(stream, Limits::default());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("ovsdb-server does not listen");
-    }
-}
-
-impl Drop for RealServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Random identifiers become labels in the order of their first appearance; members that quote the request back are
 /// compared as JSON; the order of a select's rows, which the real server takes from a hash, is taken away.

@@ -1,76 +1,30 @@
 //! The VSC against the real ovsdb-server that carries our schema: a bare one is made a VRS, and a port resolved.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stderr,
     reason = "a test of a real peer, which may be missing"
 )]
 
-use std::path::PathBuf;
-use std::process::{Child, Command};
+mod support;
+
 use std::time::Duration;
 
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
 use nuage_emulator::http::{PeerCertificate, in_process};
-use nuage_emulator::vrs::{DATABASE, SCHEMA};
+use nuage_emulator::vrs::DATABASE;
 use nuage_emulator::vsc::{Connecting, Controller, Stream};
 use nuage_emulator::vsd::{Site, Vsd};
-use nuage_ovsdb::client::{Client, Limits, MonitorTable};
+use nuage_ovsdb::client::MonitorTable;
 use nuage_ovsdb::operation::{Condition, Operation};
 use nuage_ovsdb::value::Row;
 use serde_json::{Value, json};
+use support::RealServer;
 use tokio::net::UnixStream;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Server {
-    child: Child,
-    socket: PathBuf,
-    _directory: tempfile::TempDir,
-}
-
-impl Server {
-    fn start(test: &str) -> Option<Self> {
-        let found =
-            Command::new("sh").args(["-c", "command -v ovsdb-server && command -v ovsdb-tool"]).output();
-        if !found.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED {test}: ovsdb-server and ovsdb-tool");
-            return None;
-        }
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        std::fs::write(path("vswitch.ovsschema"), SCHEMA).unwrap();
-        let database = [path("conf.db"), path("vswitch.ovsschema")];
-        assert!(Command::new("ovsdb-tool").arg("create").args(database).status().unwrap().success());
-        let child = Command::new("ovsdb-server")
-            .arg(path("conf.db"))
-            .arg(format!("--remote=punix:{}", path("db.sock").display()))
-            .arg(format!("--unixctl={}", path("ctl").display()))
-            .arg("-vconsole:off")
-            .spawn()
-            .unwrap();
-        Some(Self { child, socket: path("db.sock"), _directory: directory })
-    }
-
-    async fn connect(&self) -> Client {
-        for _ in 0..1000 {
-            if let Ok(stream) = UnixStream::connect(&self.socket).await {
-                return Client::spawn(stream, Limits::default());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("ovsdb-server does not listen");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn row(columns: Value) -> Row {
     serde_json::from_value(columns).unwrap()
@@ -79,7 +33,7 @@ fn row(columns: Value) -> Row {
 #[tokio::test]
 async fn a_bare_real_server_is_made_a_vrs_and_its_port_is_resolved() {
     let test = "a_bare_real_server_is_made_a_vrs_and_its_port_is_resolved";
-    let Some(server) = Server::start(test) else { return };
+    let Some(server) = RealServer::start(test) else { return };
     let client = server.connect().await;
     let vsd = Vsd::new(Clock::System, Entropy::seeded(1));
     let names = ["acme", "cluster", "shop", "s"].map(str::to_owned);

@@ -160,6 +160,11 @@ async fn attach_and_detach(site: &Site, sandbox: &str, version: &str, pod: &str)
     assert_eq!(routes[0]["gateway"], result["ips"][0]["gateway"], "{routes}");
     site.assert_attached(sandbox, port, host).await;
 
+    for verb in ["CHECK", "STATUS"] {
+        let output = plugin.call(verb, Some(&namespace.path()));
+        assert!(output.status.success() && output.stdout.is_empty(), "{verb}: {}", show(&output));
+    }
+
     let again = plugin.call("ADD", Some(&namespace.path()));
     assert!(!again.status.success(), "an ADD of a live interface must fail");
     site.assert_attached(sandbox, port, host).await;
@@ -193,6 +198,64 @@ async fn a_pod_is_attached_through_the_real_ovsdb_server_and_taken_away() {
     }
     let site = Site::real_ovsdb_server();
     attach_and_detach(&site, "attach-real-ovsdb-server", "1.0.0", "web-0").await;
+    site.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_add_without_a_vrs_is_one_clear_error_within_its_budget_and_leaves_nothing() {
+    let name = "an_add_without_a_vrs_is_one_clear_error_within_its_budget_and_leaves_nothing";
+    if lacks(name, &["ip", "kubectl"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("site");
+    let emulator = Site::emulator(&root, &["--only", "vsd,monitor,kube"]);
+    // The shortest budget that there is; five seconds of it are kept for taking away what was made.
+    let node = root.join("node/nuage-cni.yaml");
+    let text = std::fs::read_to_string(&node).unwrap();
+    std::fs::write(&node, format!("{text}addtimeout: 10\n")).unwrap();
+    create_pod(&root.join("admin.kubeconfig"), "default", "web-0");
+    let namespace = Namespace::new();
+    let configuration = network(&root.join("node"), "1.0.0");
+    let plugin = Plugin { container_id: "attach-no-vrs", pod: ("default", "web-0"), network: &configuration };
+    let output = plugin.call("ADD", Some(&namespace.path()));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), answer["code"].as_u64()), (Some(1), Some(11)), "{answer}");
+    assert!(answer["msg"].as_str().unwrap().contains("the VRS at unix:"), "{answer}");
+    assert!(answer["details"].as_str().unwrap().contains("hint: "), "{answer}");
+    assert_eq!(namespace.ip(&["link", "show"]).as_array().unwrap().len(), 1, "only lo is there");
+    assert!(walk(&root.join("node/state")).is_empty(), "nothing was begun");
+    emulator.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_sees_what_differs_and_gc_removes_what_is_not_listed() {
+    let name = "check_sees_what_differs_and_gc_removes_what_is_not_listed";
+    if lacks(name, &["ip", "kubectl", "ovs-vsctl"]) {
+        return;
+    }
+    let site = Site::emulated();
+    let namespace = Namespace::new();
+    create_pod(&site.root().join("admin.kubeconfig"), "default", "web-0");
+    let mut configuration = network(&site.node(), "1.1.0");
+    let plugin = Plugin { container_id: "attach-check", pod: ("default", "web-0"), network: &configuration };
+    let result = plugin.add(&namespace.path());
+    let port = result["interfaces"][0]["name"].as_str().unwrap();
+    run("ip", &["-n", &namespace.name, "address", "flush", "dev", "eth0"]);
+    let output = plugin.call("CHECK", Some(&namespace.path()));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["code"], 105, "{answer}");
+
+    let listed = serde_json::json!([{"containerID": "attach-check", "ifname": "eth0"}]);
+    for (valid, stays) in [(listed, true), (serde_json::json!([]), false)] {
+        configuration["cni.dev/valid-attachments"] = valid;
+        let plugin =
+            Plugin { container_id: "attach-check", pod: ("default", "web-0"), network: &configuration };
+        let output = plugin.call("GC", None);
+        assert!(output.status.success() && output.stdout.is_empty(), "{}", show(&output));
+        assert_eq!(names(&site.switch, "Nuage_Port_Table").await.contains(&port.to_owned()), stays);
+    }
+    site.assert_gone(port).await;
     site.terminate();
 }
 

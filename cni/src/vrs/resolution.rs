@@ -27,10 +27,21 @@ pub struct Resolution {
     pub gateway: Ipv4Addr,
 }
 
-enum Row4 {
-    Unresolved,
+/// What a row says.
+enum Answer {
+    NotYet,
     Resolved(Resolution),
     Wrong(String),
+}
+
+/// How a watch ended.
+enum Watched {
+    Resolved(Resolution),
+    Wrong(String),
+    /// There is no such row, or no more.
+    Gone,
+    /// The connection went.
+    Disconnected,
 }
 
 /// Waits for the port of `name` at most `limit`.
@@ -53,17 +64,17 @@ pub async fn wait(call: &Call<'_>, vrs: Vrs, name: &str, limit: Duration) -> Res
         };
         let outcome = match connected {
             Ok(connected) => timeout_at(deadline, watch(&connected, name)).await,
-            Err(_) => Ok(Ok(None)),
+            Err(_) => Ok(Ok(Watched::Disconnected)),
         };
         match outcome {
             Err(_) => return Err(unresolved(seen)),
-            Ok(Ok(Some(Row4::Resolved(resolution)))) => return Ok(resolution),
-            Ok(Ok(Some(Row4::Wrong(details)))) => {
+            Ok(Ok(Watched::Resolved(resolution))) => return Ok(resolution),
+            Ok(Ok(Watched::Wrong(details))) => {
                 return Err(Error::Vrs { operation: "resolving the port".to_owned(), details });
             }
-            Ok(Ok(Some(Row4::Unresolved))) => return Err(unresolved("its row was deleted meanwhile")),
+            Ok(Ok(Watched::Gone)) => return Err(unresolved("its row was deleted meanwhile")),
             Ok(Err(error)) => return Err(error),
-            Ok(Ok(None)) => {
+            Ok(Ok(Watched::Disconnected)) => {
                 seen = "the connection to the VRS was lost meanwhile";
                 if Instant::now() + RECONNECT_PAUSE >= deadline {
                     return Err(unresolved(seen));
@@ -74,43 +85,44 @@ pub async fn wait(call: &Call<'_>, vrs: Vrs, name: &str, limit: Duration) -> Res
     }
 }
 
-/// Watches on one connection. `Unresolved` means that there is no such row (any more), `None` that the connection went.
-async fn watch(vrs: &Vrs, name: &str) -> Result<Option<Row4>, Error> {
+/// Watches on one connection.
+async fn watch(vrs: &Vrs, name: &str) -> Result<Watched, Error> {
     let table = MonitorTable::new("Nuage_Port_Table", &COLUMNS).only("name", name);
     let mut monitor = match vrs.client.monitor(DATABASE, vec![table], vrs.remaining()).await {
         Ok(monitor) => monitor,
-        Err(nuage_ovsdb::Error::Closed) => return Ok(None),
+        Err(nuage_ovsdb::Error::Closed) => return Ok(Watched::Disconnected),
         Err(error) => return Err(refusal("watching the port", &error)),
     };
     loop {
         match state(&monitor) {
-            Some(Row4::Unresolved) => {}
-            Some(decided) => return Ok(Some(decided)),
-            None => return Ok(Some(Row4::Unresolved)),
+            Some(Answer::NotYet) => {}
+            Some(Answer::Resolved(resolution)) => return Ok(Watched::Resolved(resolution)),
+            Some(Answer::Wrong(details)) => return Ok(Watched::Wrong(details)),
+            None => return Ok(Watched::Gone),
         }
         if monitor.next().await.is_err() {
-            return Ok(None);
+            return Ok(Watched::Disconnected);
         }
     }
 }
 
-fn state(monitor: &Monitor) -> Option<Row4> {
+fn state(monitor: &Monitor) -> Option<Answer> {
     monitor.rows().values().next().map(read)
 }
 
 /// "0.0.0.0" counts as unresolved, as does an empty column: the controller may fill them one after another.
-fn read(row: &Row) -> Row4 {
+fn read(row: &Row) -> Answer {
     let text = |column: &str| row.get(column).and_then(Value::as_str).unwrap_or_default();
     let (address, mask, gateway) = (text("ip_addr"), text("subnet_mask"), text("gateway"));
     if [address, mask, gateway].iter().any(|text| text.is_empty() || *text == "0.0.0.0") {
-        return Row4::Unresolved;
+        return Answer::NotYet;
     }
-    let wrong = || Row4::Wrong(format!("address {address}, mask {mask}, gateway {gateway}"));
+    let wrong = || Answer::Wrong(format!("address {address}, mask {mask}, gateway {gateway}"));
     let (Ok(ip), Ok(mask), Ok(gateway)) = (address.parse(), mask.parse::<Ipv4Addr>(), gateway.parse()) else {
         return wrong();
     };
     match Ipv4Net::with_netmask(ip, mask) {
-        Ok(address) => Row4::Resolved(Resolution { address, gateway }),
+        Ok(address) => Answer::Resolved(Resolution { address, gateway }),
         Err(_) => wrong(),
     }
 }
@@ -121,18 +133,18 @@ mod tests {
 
     use super::*;
 
-    fn row(address: &str, mask: &str, gateway: &str) -> Row4 {
+    fn row(address: &str, mask: &str, gateway: &str) -> Answer {
         let columns = [("ip_addr", address), ("subnet_mask", mask), ("gateway", gateway)];
         read(&columns.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect())
     }
 
     #[test]
     fn a_row_is_resolved_only_when_all_of_it_is_there_and_not_zero() {
-        assert!(matches!(row("", "", ""), Row4::Unresolved));
-        assert!(matches!(row("10.0.0.2", "255.255.255.0", ""), Row4::Unresolved));
-        assert!(matches!(row("0.0.0.0", "0.0.0.0", "0.0.0.0"), Row4::Unresolved));
-        assert!(matches!(row("10.0.0.2", "255.255.255.0", "0.0.0.0"), Row4::Unresolved));
-        let Row4::Resolved(resolution) = row("10.0.0.2", "255.255.255.0", "10.0.0.1") else {
+        assert!(matches!(row("", "", ""), Answer::NotYet));
+        assert!(matches!(row("10.0.0.2", "255.255.255.0", ""), Answer::NotYet));
+        assert!(matches!(row("0.0.0.0", "0.0.0.0", "0.0.0.0"), Answer::NotYet));
+        assert!(matches!(row("10.0.0.2", "255.255.255.0", "0.0.0.0"), Answer::NotYet));
+        let Answer::Resolved(resolution) = row("10.0.0.2", "255.255.255.0", "10.0.0.1") else {
             panic!("resolved")
         };
         assert_eq!(resolution.address.to_string(), "10.0.0.2/24");
@@ -140,7 +152,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_no_address_is_not_waited_upon() {
-        assert!(matches!(row("10.0.0.2", "255.0.255.0", "10.0.0.1"), Row4::Wrong(_)));
-        assert!(matches!(row("ten", "255.255.255.0", "10.0.0.1"), Row4::Wrong(_)));
+        assert!(matches!(row("10.0.0.2", "255.0.255.0", "10.0.0.1"), Answer::Wrong(_)));
+        assert!(matches!(row("ten", "255.255.255.0", "10.0.0.1"), Answer::Wrong(_)));
     }
 }

@@ -23,6 +23,9 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
 struct Arguments {
+    /// Say on standard error what happens, not only what goes wrong
+    #[arg(short, long, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -40,6 +43,8 @@ enum Verb {
 /// Runs the command line.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    let level = if arguments.verbose { tracing::Level::INFO } else { tracing::Level::WARN };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match (arguments.verb, runtime) {
         (Verb::Schema, _) => schema::run(),

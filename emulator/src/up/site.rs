@@ -124,7 +124,7 @@ impl Site {
             let name = format!("node-{number}");
             let place = self.node_directory(options, &name);
             make(&place)?;
-            let mut node = json!({"name": name, "netns": ""});
+            let mut node = json!({ "name": name });
             if options.components.contains(&Component::Vrs) {
                 let vrs_options = VrsOptions { empty: options.empty, system_id: name.clone() };
                 let vrs = Vrs::new(ground.entropy.clone(), &vrs_options)?;

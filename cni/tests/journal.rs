@@ -1,0 +1,101 @@
+//! The journal on a real disk: what a crash or a stranger can leave in it, and what happens when it is full.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+use std::path::PathBuf;
+
+use nuage_cni::config::{NodeConfig, load_node};
+use nuage_cni::host::Host;
+use nuage_cni::journal::{Entry, Journal, Record, State};
+use nuage_cni::node::host;
+use nuage_cni::orchestrator::Identity;
+
+struct Disk {
+    directory: tempfile::TempDir,
+    host: Host,
+    node: NodeConfig,
+}
+
+impl Disk {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().display();
+        let yaml = format!("statedir: {root}/state\nrundir: {root}/run\nlogdir: {root}/log\n");
+        std::fs::write(directory.path().join("nuage-cni.yaml"), yaml).unwrap();
+        let host = host();
+        let node = load_node(&*host.files, Some(directory.path())).unwrap();
+        Self { directory, host, node }
+    }
+
+    fn journal(&self) -> Journal<'_> {
+        Journal::new(&self.host, &self.node)
+    }
+
+    fn file(&self, port: &str) -> PathBuf {
+        self.directory.path().join("state/attachments").join(format!("{port}.json"))
+    }
+}
+
+fn record(port: &str) -> Record {
+    let identity = Identity {
+        container_id: "c".into(),
+        ifname: "eth0".into(),
+        port_name: port.into(),
+        entity_uuid: "c".into(),
+        entity_name: "c".into(),
+        pod: None,
+    };
+    Record::intent(&identity, "n", "boot".into(), 1)
+}
+
+#[test]
+fn a_record_comes_back_as_it_was_written() {
+    let disk = Disk::new();
+    let mut written = record("nu1");
+    written.state = State::Owed;
+    written.owes_monitor = true;
+    disk.journal().save(&written).unwrap();
+    assert_eq!(disk.journal().load("nu1").unwrap(), Entry::Record(Box::new(written)));
+    assert_eq!(disk.journal().load("nu2").unwrap(), Entry::Absent);
+    disk.journal().remove("nu1").unwrap();
+    assert_eq!(disk.journal().names().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_no_record_is_something_that_was_begun_and_never_a_crash() {
+    let disk = Disk::new();
+    disk.journal().save(&record("nu1")).unwrap();
+    let text = std::fs::read_to_string(disk.file("nu1")).unwrap();
+    let other_format = text.replace("\"format\": 1", "\"format\": 99");
+    assert_ne!(text, other_format);
+    let of_another = text.replace("nu1", "nu9");
+    for broken in ["", "{", &text[..text.len() / 2], "[]", &other_format, &of_another, &"x".repeat(100_000)] {
+        std::fs::write(disk.file("nu1"), broken).unwrap();
+        assert_eq!(disk.journal().load("nu1").unwrap(), Entry::Unreadable);
+        assert!(disk.journal().records().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_full_journal_takes_no_new_attachment_and_still_lets_old_ones_change() {
+    let disk = Disk::new();
+    disk.journal().save(&record("nu0")).unwrap();
+    for number in 1..1024 {
+        std::fs::write(disk.file(&format!("nu{number}")), "{}").unwrap();
+    }
+    let error = disk.journal().save(&record("nu-new")).unwrap_err();
+    assert_eq!(error.code(), 11);
+    let mut old = record("nu0");
+    old.state = State::Attached;
+    disk.journal().save(&old).unwrap();
+    assert_eq!(disk.journal().load("nu0").unwrap(), Entry::Record(Box::new(old)));
+}
+
+#[test]
+fn a_sandbox_is_locked_by_one_whatever_its_name() {
+    let disk = Disk::new();
+    let held = disk.journal().try_lock("../a b").unwrap();
+    assert!(held.is_some());
+    assert!(disk.journal().try_lock("../a b").unwrap().is_none());
+    assert!(disk.journal().try_lock("another").unwrap().is_some());
+    assert!(disk.directory.path().join("run/locks").is_dir());
+}
