@@ -38,15 +38,15 @@ fn wait_for(name: &str, timeout: Option<u64>) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_wait_ends_with_anothers_commit_and_holds_nothing_up_meanwhile() {
     let vrs = vrs();
-    let (waiter, writer) = (client(&vrs), client(&vrs));
-    let waiting = waiter.call("transact", wait_for("nu1", None), PATIENCE);
+    let (patient, writer) = (client(&vrs), client(&vrs));
+    let waiting = patient.call("transact", wait_for("nu1", None), PATIENCE);
     let script = async {
-        assert_eq!(waiter.call("echo", json!([7]), PATIENCE).await.unwrap(), json!([7]));
+        assert_eq!(patient.call("echo", json!([7]), PATIENCE).await.unwrap(), json!([7]));
         writer.call("transact", insert("nu0"), PATIENCE).await.unwrap();
         writer.call("transact", insert("nu1"), PATIENCE).await.unwrap();
     };
-    let (waited, ()) = tokio::join!(waiting, script);
-    assert_eq!(waited.unwrap(), json!([{}]));
+    let (answer, ()) = tokio::join!(waiting, script);
+    assert_eq!(answer.unwrap(), json!([{}]));
 }
 
 #[tokio::test(start_paused = true)]

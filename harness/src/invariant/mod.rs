@@ -75,9 +75,13 @@ pub fn check(world: &World, ledger: &Ledger, node: usize) -> Option<(&'static st
         world,
         ledger,
         node,
-        ports: world.rows(node, "Nuage_Port_Table"),
-        entities: world.rows(node, "Nuage_VM_Table"),
-        switch_ports: world.rows(node, "Port").iter().map(|row| text(row, "name").to_owned()).collect(),
+        ports: world.rows(node, "Nuage_Port_Table", &["name", "ip_addr", "mac"]),
+        entities: world.rows(node, "Nuage_VM_Table", &["vm_uuid", "vm_name", "ports"]),
+        switch_ports: world
+            .rows(node, "Port", &["name"])
+            .iter()
+            .map(|row| text(row, "name").to_owned())
+            .collect(),
         links: world.nodes[node].kernel.host_links(),
     };
     ALL.iter().find_map(|invariant| (invariant.check)(&view).err().map(|details| (invariant.name, details)))
