@@ -7,19 +7,21 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 use tokio::time::Instant;
 
-use super::plan::{Situation, Step, plan};
-use super::teardown::teardown;
+use super::plan::{Plan, Situation, Step, plan};
+use super::teardown::{Scope, is_last_of_pod, settle, teardown};
 use super::{debts, identity, lock};
 use crate::call::Call;
 use crate::error::Error;
 use crate::host::{Netns, Route, VethPair};
-use crate::journal::{Journal, Record, State, boot_id};
+use crate::journal::{Entry, Journal, Record, State, boot_id};
 use crate::orchestrator::{Identity, Placement, placement};
 use crate::protocol::Attachment;
 use crate::vrs::{self, Resolution, Vrs};
 
 /// Kept of the call's time for taking away what was made.
 const UNDO_RESERVE: Duration = Duration::from_secs(5);
+/// Kept of that for writing down what is owed.
+const WRITE_RESERVE: Duration = Duration::from_millis(250);
 /// What a tunnel's headers take of the underlay's MTU: VXLAN over IPv4 and over IPv6.
 const OVERHEAD_IPV4: u32 = 50;
 const OVERHEAD_IPV6: u32 = 70;
@@ -45,26 +47,32 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
         host_link: call.host.links.find(None, &identity.port_name).await?.is_some(),
         boot_id: boot_id(&*call.host.files),
     };
-    let Some(steps) = plan(&situation) else {
+    let plan = plan(&situation);
+    if plan == Plan::LeaveAlone {
         return Err(Error::Exists { ifname: identity.ifname.clone() });
+    }
+    let boot_id = situation.boot_id;
+    let record = Record::intent(identity, &call.request.network.name, boot_id, netns.inode);
+    if let Err(error) = journal.save(&record) {
+        if situation.entry == Entry::Absent {
+            // Perhaps it is on disk, and only its directory could not be synced. Nothing has been made.
+            let _ = journal.remove(&identity.port_name);
+        }
+        return Err(error);
+    }
+    let place = match find_place(&work).await {
+        Ok(place) => place,
+        Err(NoPlace { error, counted }) => {
+            let leftovers = plan == Plan::ClearAndMake;
+            let scope = Scope { rows: leftovers, link: leftovers, monitor: counted };
+            undo(call, &journal, &record, scope).await;
+            return Err(error);
+        }
     };
-    // Nothing has been made yet: these two can fail without an undo, and neither needs the other.
-    let (placement, vrs) = tokio::try_join!(placement(&work), Vrs::connect(&work, deadline))?;
-
-    let mut progress = Progress {
-        call: work,
-        identity,
-        netns,
-        placement,
-        vrs,
-        record: Record::intent(identity, &call.request.network.name, situation.boot_id, 0),
-        mtu: mtu(&work).await,
-        resolution: None,
-    };
-    progress.record.netns_inode = progress.netns.inode;
-    for step in steps {
+    let mut progress = Progress { call: work, identity, netns, place, record, resolution: None };
+    for step in plan.steps() {
         if let Err(error) = progress.take(&journal, step).await {
-            undo(call, identity, &journal, &mut progress.record, step).await;
+            undo(call, &journal, &progress.record, step.undo()).await;
             return Err(error);
         }
     }
@@ -72,24 +80,40 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
     Ok(progress.attachment())
 }
 
-/// Takes away what the steps before (and half of) `step` have made. What cannot be taken away stays written down.
-async fn undo(call: &Call<'_>, identity: &Identity, journal: &Journal<'_>, record: &mut Record, step: Step) {
-    if step == Step::WriteIntent {
-        // Nothing was made, and perhaps not even that is on disk.
-        let _ = journal.remove(&identity.port_name);
-        return;
-    }
-    let deadline = call.deadline.min(Instant::now() + UNDO_RESERVE);
-    let left = teardown(call, identity, true, deadline).await;
-    if left.vrs.is_none() && left.link.is_none() && left.monitor.is_none() {
-        let _ = journal.remove(&identity.port_name);
-        return;
-    }
-    record.state = State::Owed;
-    record.owes_vrs = left.vrs.is_some() || left.link.is_some();
-    record.owes_monitor = left.monitor.is_some();
-    // If even this fails, the intent is still on disk and says as much.
-    let _ = journal.save(record);
+/// Takes away what was made. What cannot be taken away stays written down.
+async fn undo(call: &Call<'_>, journal: &Journal<'_>, record: &Record, scope: Scope) {
+    let latest = call.deadline.checked_sub(WRITE_RESERVE).unwrap_or(call.deadline);
+    let deadline = latest.min(Instant::now() + UNDO_RESERVE);
+    let scope = Scope { monitor: scope.monitor && is_last_of_pod(journal, record), ..scope };
+    let left = teardown(call, &record.identity(), scope, deadline).await;
+    settle(journal, record, &left);
+}
+
+/// What an attachment needs from elsewhere.
+struct Place {
+    placement: Placement,
+    vrs: Vrs,
+    mtu: u32,
+}
+
+/// Why there is no place.
+struct NoPlace {
+    error: Error,
+    /// Whether the monitor may have counted the pod.
+    counted: bool,
+}
+
+/// Asks where the pod goes and connects to the switch; neither needs the other. A pod that has no place fails at once; a
+/// switch that is away is waited for, and by then it is known whether the monitor has to be told.
+async fn find_place(call: &Call<'_>) -> Result<Place, NoPlace> {
+    // What is refused has not been counted; what was asked and not answered may have been.
+    let no_place = |error: Error| NoPlace { counted: matches!(error, Error::TryAgain { .. }), error };
+    let placing = async { placement(call).await.map_err(no_place) };
+    let connecting = async { Ok(Vrs::connect(call, call.deadline).await) };
+    let measuring = async { Ok(mtu(call).await) };
+    let (placement, vrs, mtu) = tokio::try_join!(placing, connecting, measuring)?;
+    let vrs = vrs.map_err(|error| NoPlace { error, counted: true })?;
+    Ok(Place { placement, vrs, mtu })
 }
 
 /// The pod's MTU: the runtime's, the node's, or what the underlay leaves.
@@ -110,41 +134,36 @@ struct Progress<'a> {
     call: Call<'a>,
     identity: &'a Identity,
     netns: Netns,
-    placement: Placement,
-    vrs: Vrs,
+    place: Place,
     record: Record,
-    mtu: u32,
     resolution: Option<Resolution>,
 }
 
 impl Progress<'_> {
     async fn take(&mut self, journal: &Journal<'_>, step: Step) -> Result<(), Error> {
         let links = &self.call.host.links;
+        let Place { placement, vrs, mtu } = &self.place;
         let port = self.identity.port_name.as_str();
         match step {
             Step::ClearLeftovers => {
-                let left = teardown(&self.call, self.identity, false, self.call.deadline).await;
-                let mut errors = left.local_errors();
-                if errors.len() > 1 { Err(Error::Several(errors)) } else { errors.pop().map_or(Ok(()), Err) }
+                let scope = Scope::local_and(false);
+                teardown(&self.call, self.identity, scope, self.call.deadline).await.local_result()
             }
-            Step::WriteIntent => journal.save(&self.record),
             Step::CreateLink => {
                 let pair = VethPair {
                     host_name: port.to_owned(),
                     pod_name: self.identity.ifname.clone(),
-                    mtu: self.mtu,
-                    pod_mac: self.placement.mac.clone(),
+                    mtu: *mtu,
+                    pod_mac: placement.mac.clone(),
                 };
                 self.record.mac = links.create_veth(&self.netns, &pair).await?;
                 Ok(())
             }
-            Step::CreatePort => {
-                self.vrs.create_port(&self.call, self.identity, &self.placement, &self.record.mac).await
-            }
-            Step::CreateEntity => self.vrs.create_entity(&self.call, self.identity, &self.placement).await,
+            Step::CreatePort => vrs.create_port(&self.call, self.identity, placement, &self.record.mac).await,
+            Step::CreateEntity => vrs.create_entity(&self.call, self.identity, placement).await,
             Step::AwaitResolution => {
                 let limit = self.call.node.resolve_timeout;
-                let resolution = vrs::wait(&self.call, self.vrs.clone(), port, limit).await?;
+                let resolution = vrs::wait(&self.call, vrs.clone(), port, limit).await?;
                 self.record.addresses = vec![resolution.address.to_string()];
                 self.resolution = Some(resolution);
                 Ok(())
@@ -187,7 +206,7 @@ impl Progress<'_> {
             pod_name: self.identity.ifname.clone(),
             pod_mac: self.record.mac,
             netns: self.netns.path,
-            mtu: self.mtu,
+            mtu: self.place.mtu,
         }
     }
 }

@@ -27,6 +27,9 @@ pub async fn check(call: &Call<'_>) -> Result<(), Error> {
     if !link.up {
         return Err(Error::Differs(format!("link {} is down", identity.ifname)));
     }
+    if link.mac != record.mac {
+        return Err(Error::Differs(format!("link {} has address {}", identity.ifname, link.mac)));
+    }
     let missing =
         record.addresses.iter().find(|wanted| !link.addresses.iter().any(|ip| ip.to_string() == **wanted));
     if let Some(missing) = missing {

@@ -1,5 +1,6 @@
 //! What an ADD has to do, decided from what was found before anything is touched. Pure.
 
+use super::teardown::Scope;
 use crate::journal::{Entry, State};
 
 /// What is known before an ADD begins.
@@ -15,13 +16,11 @@ pub(super) struct Situation {
     pub(super) boot_id: String,
 }
 
-/// One step of an ADD. The order is the order of the undo, too, backwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One step of an ADD. By the time of the first, the intent is written down and the place is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     /// Take away what an earlier call left.
     ClearLeftovers,
-    /// Write down what is about to be made.
-    WriteIntent,
     /// Make the veth pair.
     CreateLink,
     /// Make the port in the switch and its row.
@@ -36,34 +35,64 @@ pub(super) enum Step {
     WriteAttached,
 }
 
-/// The steps of an ADD, or `None` if the attachment is up and must be left alone.
-pub(super) fn plan(situation: &Situation) -> Option<Vec<Step>> {
+impl Step {
+    /// Every step of an ADD that finds nothing, in order.
+    const FRESH: [Self; 6] = [
+        Self::CreateLink,
+        Self::CreatePort,
+        Self::CreateEntity,
+        Self::AwaitResolution,
+        Self::ConfigureLink,
+        Self::WriteAttached,
+    ];
+
+    /// What there may be to take away once this step has failed, half-done or with its answer lost. The steps that came
+    /// before it are in it; what no step has touched is not, so that a failed ADD waits for nobody without need.
+    pub(super) fn undo(self) -> Scope {
+        let rows = self == Self::ClearLeftovers || self >= Self::CreatePort;
+        // The monitor has counted the pod when it was asked for the place.
+        Scope { rows, link: true, monitor: true }
+    }
+}
+
+/// What an ADD finds and has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// The attachment is up, or the pod's link is somebody else's: leave it alone.
+    LeaveAlone,
+    /// Nothing is there: make it.
+    Make,
+    /// An earlier call left something: take it away, then make it anew.
+    ClearAndMake,
+}
+
+impl Plan {
+    /// Its steps, in order.
+    pub(super) fn steps(self) -> Vec<Step> {
+        let clear = (self == Self::ClearAndMake).then_some(Step::ClearLeftovers);
+        let make = if self == Self::LeaveAlone { &[][..] } else { &Step::FRESH[..] };
+        clear.into_iter().chain(make.iter().copied()).collect()
+    }
+}
+
+/// Decides.
+pub(super) fn plan(situation: &Situation) -> Plan {
     let Situation { entry, pod_link, host_link, boot_id } = situation;
-    let leftovers = match entry {
+    let both_ends = *pod_link && *host_link;
+    match entry {
         // A link that we did not write down is somebody else's if it is the pod's, and ours by its name if it is the
         // host's.
-        Entry::Absent if *pod_link => return None,
-        Entry::Absent => *host_link,
-        Entry::Unreadable => true,
+        Entry::Absent if *pod_link => Plan::LeaveAlone,
+        Entry::Absent if *host_link => Plan::ClearAndMake,
+        Entry::Absent => Plan::Make,
+        // Perhaps a newer version's record of a pod that runs: DEL may take it away, ADD must not.
+        Entry::Unreadable if both_ends => Plan::LeaveAlone,
+        Entry::Unreadable => Plan::ClearAndMake,
         Entry::Record(record) => {
             let up = record.state == State::Attached && record.boot_id == *boot_id;
-            if up && *pod_link && *host_link {
-                return None;
-            }
-            true
+            if up && both_ends { Plan::LeaveAlone } else { Plan::ClearAndMake }
         }
-    };
-    let mut steps = if leftovers { vec![Step::ClearLeftovers] } else { Vec::new() };
-    steps.extend([
-        Step::WriteIntent,
-        Step::CreateLink,
-        Step::CreatePort,
-        Step::CreateEntity,
-        Step::AwaitResolution,
-        Step::ConfigureLink,
-        Step::WriteAttached,
-    ]);
-    Some(steps)
+    }
 }
 
 #[cfg(test)]
@@ -86,39 +115,51 @@ mod tests {
         Entry::Record(Box::new(record))
     }
 
-    fn steps(entry: Entry, pod_link: bool, host_link: bool) -> Option<Vec<Step>> {
+    fn found(entry: Entry, pod_link: bool, host_link: bool) -> Plan {
         plan(&Situation { entry, pod_link, host_link, boot_id: "now".into() })
-    }
-
-    fn clears(entry: Entry, pod_link: bool, host_link: bool) -> bool {
-        steps(entry, pod_link, host_link).expect("a plan").contains(&Step::ClearLeftovers)
-    }
-
-    #[test]
-    fn the_intent_comes_before_the_first_side_effect() {
-        let steps = steps(Entry::Absent, false, false).unwrap();
-        assert_eq!(steps.first(), Some(&Step::WriteIntent));
-        assert_eq!(steps.last(), Some(&Step::WriteAttached));
     }
 
     #[test]
     fn an_attachment_that_is_up_is_left_alone() {
-        assert_eq!(steps(record(State::Attached, "now"), true, true), None);
+        assert_eq!(found(record(State::Attached, "now"), true, true), Plan::LeaveAlone);
+        assert_eq!(found(Entry::Unreadable, true, true), Plan::LeaveAlone);
+        assert!(Plan::LeaveAlone.steps().is_empty());
     }
 
     #[test]
     fn somebody_elses_link_in_the_pod_is_left_alone() {
-        assert_eq!(steps(Entry::Absent, true, false), None);
+        assert_eq!(found(Entry::Absent, true, false), Plan::LeaveAlone);
+        assert_eq!(found(Entry::Absent, true, true), Plan::LeaveAlone);
     }
 
     #[test]
     fn what_an_earlier_call_left_is_cleared_first() {
-        assert!(clears(record(State::Intent, "now"), true, true));
-        assert!(clears(record(State::Owed, "now"), false, false));
-        assert!(clears(record(State::Attached, "earlier"), false, false));
-        assert!(clears(record(State::Attached, "now"), false, true));
-        assert!(clears(Entry::Unreadable, false, false));
-        assert!(clears(Entry::Absent, false, true));
-        assert!(!clears(Entry::Absent, false, false));
+        for (entry, pod_link, host_link) in [
+            (record(State::Intent, "now"), true, true),
+            (record(State::Owed, "now"), false, false),
+            (record(State::Attached, "earlier"), false, false),
+            (record(State::Attached, "now"), false, true),
+            (Entry::Unreadable, false, false),
+            (Entry::Absent, false, true),
+        ] {
+            assert_eq!(found(entry.clone(), pod_link, host_link), Plan::ClearAndMake, "{entry:?}");
+        }
+        assert_eq!(Plan::ClearAndMake.steps().first(), Some(&Step::ClearLeftovers));
+        assert_eq!(found(Entry::Absent, false, false), Plan::Make);
+    }
+
+    #[test]
+    fn an_undo_takes_away_what_its_step_and_those_before_it_make() {
+        assert_eq!(Step::CreateLink.undo(), Scope { rows: false, link: true, monitor: true });
+        for step in Plan::ClearAndMake.steps().into_iter().filter(|step| *step != Step::CreateLink) {
+            assert_eq!(step.undo(), Scope::local_and(true), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn the_pod_is_written_down_as_attached_when_all_else_is_done() {
+        assert_eq!(Plan::Make.steps().last(), Some(&Step::WriteAttached));
+        let steps = Plan::ClearAndMake.steps();
+        assert!(steps.is_sorted(), "the order of the steps is the order of their names");
     }
 }

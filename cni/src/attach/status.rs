@@ -3,15 +3,19 @@
 
 use crate::call::Call;
 use crate::error::Error;
-use crate::vrs::Vrs;
+use crate::vrs::{Readiness, Vrs};
 
 /// Asks the VRS.
 ///
 /// # Errors
-/// Code 50 where the VRS, its bridge or its controller is not there.
+/// Code 50 where the VRS or its controller is not there, code 51 where the bridge is not: then no attachment has a port.
 pub async fn status(call: &Call<'_>) -> Result<(), Error> {
-    let asked = async { Vrs::connect_once(call, call.deadline).await?.check_ready().await };
-    asked
-        .await
-        .map_err(|error| Error::NotReady { limited: false, details: format!("{error}: {}", error.details()) })
+    let not_ready = |limited: bool, details: String| Err(Error::NotReady { limited, details });
+    let asked = async { Vrs::connect_once(call, call.deadline).await?.readiness().await };
+    match asked.await {
+        Ok(Readiness::Ready) => Ok(()),
+        Ok(Readiness::NoBridge) => not_ready(true, format!("the VRS has no bridge {}", call.node.bridge)),
+        Ok(Readiness::Masters(count)) => not_ready(false, format!("{count} controllers are master")),
+        Err(error) => not_ready(false, format!("{error}: {}", error.details())),
+    }
 }

@@ -15,6 +15,9 @@ use crate::orchestrator::{Identity, Pod};
 const FORMAT: u32 = 1;
 /// More attachments than any node has pods; a disk that fills up with records would take the node down.
 const MAX_RECORDS: usize = 1024;
+/// From here on nothing is kept that only the monitor is owed: a monitor that is away for long must not use up the room
+/// of attachments.
+const MAX_MONITOR_DEBTS: usize = MAX_RECORDS / 2;
 /// A record has a few hundred bytes.
 const MAX_RECORD_BYTES: u64 = 64 << 10;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -82,6 +85,12 @@ impl Record {
             owes_vrs: false,
             owes_monitor: false,
         }
+    }
+
+    /// The record of a debt: it may still have rows or a link (`vrs`), or the monitor may have to be told.
+    #[must_use]
+    pub fn owing(&self, vrs: bool, monitor: bool) -> Self {
+        Self { state: State::Owed, owes_vrs: vrs, owes_monitor: monitor, ..self.clone() }
     }
 
     /// Whose attachment it is.
@@ -181,6 +190,19 @@ impl<'a> Journal<'a> {
         self.files.write(&path, &content).map_err(|error| failed("writing", &path, &error))
     }
 
+    /// Writes down what an attachment still owes; forgets it where that is nothing.
+    ///
+    /// # Errors
+    /// As [`Journal::save`] and [`Journal::remove`].
+    pub fn settle(&self, record: &Record) -> Result<(), Error> {
+        let crowded = || self.names().is_ok_and(|names| names.len() > MAX_MONITOR_DEBTS);
+        if record.owes_vrs || (record.owes_monitor && !crowded()) {
+            self.save(record)
+        } else {
+            self.remove(&record.port_name)
+        }
+    }
+
     /// Forgets an attachment.
     ///
     /// # Errors
@@ -198,6 +220,19 @@ impl<'a> Journal<'a> {
         let files =
             self.files.list(&self.directory).map_err(|error| failed("reading", &self.directory, &error))?;
         Ok(files.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect())
+    }
+
+    /// Whether the pod has another attachment than `except` that is up or being made. A record of an earlier boot is
+    /// not one: its sandbox is gone. What cannot be read does not count.
+    pub fn has_open(&self, pod: &Pod, except: &Record) -> bool {
+        let boot_id = boot_id(self.files);
+        let same = |other: &Pod| (&other.namespace, &other.name) == (&pod.namespace, &pod.name);
+        self.records().unwrap_or_default().iter().any(|record| {
+            record.state != State::Owed
+                && record.port_name != except.port_name
+                && record.boot_id == boot_id
+                && record.pod.as_ref().is_some_and(same)
+        })
     }
 
     /// The records that can be read, sorted by port.

@@ -47,6 +47,17 @@ pub struct Found {
     pub switch_port: bool,
 }
 
+/// Whether a switch can take ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It can.
+    Ready,
+    /// The bridge is not there, so what is attached suffers, too.
+    NoBridge,
+    /// Not one but this many controllers are master: nothing would be resolved.
+    Masters(usize),
+}
+
 impl Vrs {
     /// Connects once, by `deadline`.
     ///
@@ -106,33 +117,40 @@ impl Vrs {
     /// # Errors
     /// Code 11 where that is not so.
     pub async fn check_ready(&self) -> Result<(), Error> {
-        let results = self
-            .transact(
-                "asking for the bridge and its controller",
-                vec![
-                    Operation::select(
-                        "Bridge",
-                        &[Condition::equals("name", self.bridge.as_str())],
-                        &["name"],
-                    ),
-                    Operation::select("Controller", &[Condition::equals("role", "master")], &["role"]),
-                ],
-            )
-            .await?;
         let not_ready = |details: String, hint: &str| {
             let what = "the VRS is not ready".to_owned();
             Err(Error::TryAgain { what, details, hint: Some(hint.to_owned()) })
         };
-        if results[0].rows().is_empty() {
-            return not_ready(format!("it has no bridge {}", self.bridge), "is this switch a Nuage VRS?");
+        match self.readiness().await? {
+            Readiness::Ready => Ok(()),
+            Readiness::NoBridge => {
+                not_ready(format!("it has no bridge {}", self.bridge), "is this switch a Nuage VRS?")
+            }
+            Readiness::Masters(count) => not_ready(
+                format!("{count} controllers are master"),
+                "does ovs-vsctl list controller show a connected VSC?",
+            ),
         }
-        // A select gives equal rows once, so the number of masters shows only in their count.
-        let masters = self.count("Controller", &[Condition::equals("role", "master")]).await?;
-        if masters != 1 {
-            let details = format!("{masters} controllers are master");
-            return not_ready(details, "does ovs-vsctl list controller show a connected VSC?");
-        }
-        Ok(())
+    }
+
+    /// Whether ports can be made and resolved.
+    ///
+    /// # Errors
+    /// Code 11 where the switch does not answer, or its refusal.
+    pub async fn readiness(&self) -> Result<Readiness, Error> {
+        let bridge = [Condition::equals("name", self.bridge.as_str())];
+        let master = [Condition::equals("role", "master")];
+        // A select gives equal rows once, so masters are told apart by their identifiers.
+        let asked = vec![
+            Operation::select("Bridge", &bridge, &["name"]),
+            Operation::select("Controller", &master, &["_uuid"]),
+        ];
+        let results = self.transact("asking for the bridge and its controller", asked).await?;
+        Ok(match (results[0].rows().len(), results[1].rows().len()) {
+            (0, _) => Readiness::NoBridge,
+            (_, 1) => Readiness::Ready,
+            (_, masters) => Readiness::Masters(masters),
+        })
     }
 
     async fn count(&self, table: &str, wheres: &[Condition]) -> Result<usize, Error> {
@@ -217,7 +235,12 @@ impl Vrs {
         let this = [Condition::equals("vm_uuid", identity.entity_uuid.as_str())];
         let there = !self.count("Nuage_VM_Table", &this).await?.eq(&0);
         let operations = if there {
-            vec![Operation::mutate("Nuage_VM_Table", &this, &[Mutation::insert("ports", set([json!(port)]))])]
+            // A row that went meanwhile would make the mutation a silent nothing.
+            let row = Row::from([("vm_uuid".to_owned(), json!(identity.entity_uuid))]);
+            vec![
+                Operation::require("Nuage_VM_Table", &this, &["vm_uuid"], true, &[row]),
+                Operation::mutate("Nuage_VM_Table", &this, &[Mutation::insert("ports", set([json!(port)]))]),
+            ]
         } else {
             let absent = Operation::require("Nuage_VM_Table", &this, &["vm_uuid"], true, &[]);
             vec![
@@ -229,38 +252,42 @@ impl Vrs {
     }
 
     /// Takes everything of an attachment away: first the entity (or its port out of it), which detaches it from the
-    /// overlay, then the port's row and the port. What is not there is no error.
+    /// overlay, then the port's row and the port. What is not there is no error. Returns whether there were rows.
     ///
     /// # Errors
     /// The switch's refusal, or code 11.
-    pub async fn remove(&self, identity: &Identity) -> Result<(), Error> {
+    pub async fn remove(&self, identity: &Identity) -> Result<bool, Error> {
         let port = identity.port_name.as_str();
-        let entity = Condition::equals("vm_uuid", identity.entity_uuid.as_str());
-        let lists = Condition::new("ports", "includes", port);
+        let lists = [Condition::new("ports", "includes", port)];
         let named = [Condition::equals("name", port)];
-        let results = self
-            .transact(
-                "removing the entity",
-                vec![
-                    Operation::mutate(
-                        "Nuage_VM_Table",
-                        &[entity.clone(), lists],
-                        &[Mutation::delete("ports", port)],
-                    ),
-                    Operation::delete("Nuage_VM_Table", &[entity, Condition::equals("ports", set([]))]),
-                    Operation::select("Port", &named, &["_uuid"]),
-                ],
-            )
-            .await?;
+        let empty = |which: Condition| [which, Condition::equals("ports", set([]))];
+        let own = Condition::equals("vm_uuid", identity.entity_uuid.as_str());
+        let entity_first = vec![
+            Operation::select("Nuage_VM_Table", &lists, &["_uuid"]),
+            Operation::select("Nuage_Port_Table", &named, &["name"]),
+            Operation::select("Port", &named, &["_uuid"]),
+            Operation::mutate("Nuage_VM_Table", &lists, &[Mutation::delete("ports", port)]),
+            Operation::delete("Nuage_VM_Table", &empty(own)),
+        ];
+        let results = self.transact("removing the entity", entity_first).await?;
+        let uuids = |result: &OperationResult| -> Vec<Value> {
+            let uuids = result.rows().into_iter().filter_map(|row| rows::uuid(row.get("_uuid")?));
+            uuids.map(uuid_json).collect()
+        };
+
         let mut operations = vec![Operation::delete("Nuage_Port_Table", &named)];
-        let found = results[2].rows();
-        for uuid in found.iter().filter_map(|row| rows::uuid(row.get("_uuid")?)) {
-            let uuid = uuid_json(uuid);
+        for entity in uuids(&results[0]) {
+            // Of another key than this call's arguments give it: it is known by its port.
+            let this = empty(Condition::equals("_uuid", entity));
+            operations.push(Operation::delete("Nuage_VM_Table", &this));
+        }
+        for uuid in uuids(&results[2]) {
             // A port without a bridge is collected by the database itself.
             let holder = Condition::new("ports", "includes", uuid.clone());
             operations.push(Operation::mutate("Bridge", &[holder], &[Mutation::delete("ports", uuid)]));
         }
-        self.transact("removing the port", operations).await.map(drop)
+        self.transact("removing the port", operations).await?;
+        Ok(results[..3].iter().any(|result| !result.rows().is_empty()))
     }
 }
 

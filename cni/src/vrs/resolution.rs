@@ -114,7 +114,7 @@ fn state(monitor: &Monitor) -> Option<Answer> {
 fn read(row: &Row) -> Answer {
     let text = |column: &str| row.get(column).and_then(Value::as_str).unwrap_or_default();
     let (address, mask, gateway) = (text("ip_addr"), text("subnet_mask"), text("gateway"));
-    if [address, mask, gateway].iter().any(|text| text.is_empty()) || address == "0.0.0.0" {
+    if [address, mask, gateway].iter().any(|text| text.is_empty() || *text == "0.0.0.0") {
         return Answer::NotYet;
     }
     let wrong = || Answer::Wrong(format!("address {address}, mask {mask}, gateway {gateway}"));
@@ -143,6 +143,7 @@ mod tests {
         assert!(matches!(row("", "", ""), Answer::NotYet));
         assert!(matches!(row("10.0.0.2", "255.255.255.0", ""), Answer::NotYet));
         assert!(matches!(row("0.0.0.0", "0.0.0.0", "0.0.0.0"), Answer::NotYet));
+        assert!(matches!(row("10.0.0.2", "255.255.255.0", "0.0.0.0"), Answer::NotYet));
         let Answer::Resolved(resolution) = row("10.0.0.2", "255.255.255.0", "10.0.0.1") else {
             panic!("resolved")
         };
