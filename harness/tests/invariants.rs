@@ -111,7 +111,7 @@ impl Links for Broken {
     }
 }
 
-/// A disk that takes no more of the journal once something was removed from it.
+/// A disk that can neither be read nor written once something was removed from it.
 struct DyingDisk {
     files: Arc<dyn Files>,
     dead: Mutex<bool>,
@@ -125,6 +125,7 @@ impl DyingDisk {
 
 impl Files for DyingDisk {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        self.check()?;
         self.files.read(path, limit)
     }
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
