@@ -1,5 +1,6 @@
 //! The scenario harness: drives pod churn and faults through the real plugin against the emulators, in virtual time.
 
+pub mod bench;
 pub mod cli;
 pub mod error;
 pub mod expect;
