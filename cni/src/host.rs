@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -32,14 +33,22 @@ pub struct Host {
     pub http: Arc<dyn Http>,
     /// Network namespaces and links.
     pub links: Arc<dyn Links>,
-    /// Configuration, journal and locks. Time is tokio's, which virtual time drives.
+    /// Configuration, journal and locks.
     pub files: Arc<dyn Files>,
+    /// The time of day, for what outlives a call. All waiting is tokio's, which virtual time drives.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Host {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Host")
     }
+}
+
+/// Tells the time of day.
+pub trait Clock: Send + Sync {
+    /// How long ago 1970-01-01T00:00:00Z was.
+    fn now(&self) -> Duration;
 }
 
 /// A byte stream to the VRS.

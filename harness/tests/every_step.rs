@@ -208,6 +208,7 @@ fn fated(host: &Host, fate: &Arc<Fate>) -> Host {
         http: Arc::new(FatedHttp(Arc::clone(&host.http), Arc::clone(fate))),
         links: Arc::new(FatedLinks(Arc::clone(&host.links), Arc::clone(fate))),
         files: Arc::new(FatedFiles(Arc::clone(&host.files), Arc::clone(fate))),
+        clock: Arc::clone(&host.clock),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What stands behind the seams on a real node: sockets, reqwest, the file system, the kernel.
 
+mod clock;
 mod files;
 mod http;
 mod switch;
@@ -16,5 +17,6 @@ pub fn host() -> Host {
         http: Arc::new(http::Reqwest),
         links: Arc::new(KernelLinks),
         files: Arc::new(files::FileSystem),
+        clock: Arc::new(clock::SystemClock),
     }
 }

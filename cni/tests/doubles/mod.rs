@@ -14,9 +14,13 @@ use nuage_cni::host::Host;
 use nuage_cni::orchestrator::Orchestrator;
 use nuage_cni::{Invocation, Outcome, invoke};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use process::Process;
-use seams::{Disk, Kernel, POD_UID, ProcessFiles, ProcessHttp, ProcessLinks, ProcessSwitch, Services, held};
+use seams::{
+    Disk, Kernel, POD_UID, ProcessFiles, ProcessHttp, ProcessLinks, ProcessSwitch, Services, VirtualClock,
+    held,
+};
 use switch::{Database, Presence};
 
 pub const STATE: &str = "/state/attachments";
@@ -36,6 +40,7 @@ pub struct Node {
     pub kernel: Kernel,
     pub switch: Database,
     pub services: Services,
+    born: Instant,
 }
 
 /// Whom a call is about.
@@ -68,6 +73,7 @@ impl Node {
             kernel: Kernel::default(),
             switch: Database::new(),
             services: Services { counted: Arc::default(), monitor: Arc::new(Mutex::new(Presence::Up)) },
+            born: Instant::now(),
         };
         for (name, text) in
             [("nuage-cni.yaml", NODE), ("vsp-k8s.yaml", SITE), ("nuage.kubeconfig", KUBECONFIG)]
@@ -95,6 +101,7 @@ impl Node {
             http: Arc::new(ProcessHttp(self.services.clone(), process.clone())),
             links: Arc::new(ProcessLinks(self.kernel.clone(), process.clone())),
             files: Arc::new(ProcessFiles(self.disk.clone(), process.clone())),
+            clock: Arc::new(VirtualClock(self.born)),
         }
     }
 

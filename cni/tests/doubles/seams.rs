@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use ipnet::IpNet;
 use nuage_cni::host::{
-    BoxError, Files, Http, HttpService, Link, LinkError, Links, LockGuard, Netns, Route, Stream, Switch,
-    TlsIdentity, VethPair,
+    BoxError, Clock, Files, Http, HttpService, Link, LinkError, Links, LockGuard, Netns, Route, Stream,
+    Switch, TlsIdentity, VethPair,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
 
 use super::process::Process;
@@ -88,6 +90,18 @@ impl Files for ProcessFiles {
             taken.then(|| Box::new(Lock(path.to_owned(), Arc::clone(&self.0.locks))) as Box<dyn LockGuard>)
         };
         self.1.operate("files lock", take).map_err(|_| io_error())
+    }
+}
+
+/// The time of day when a node is made.
+const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+
+/// The time of day, which moves with the test's; it holds when the node was made.
+pub struct VirtualClock(pub Instant);
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Duration {
+        EPOCH + self.0.elapsed()
     }
 }
 

@@ -37,7 +37,7 @@ use crate::scenario::Cluster;
 use kernel::Kernel;
 use ledger::{Ledger, Violation};
 use process::{Kill, Life};
-use seams::{MemoryFiles, Service, SimulatedHttp, SimulatedSwitch};
+use seams::{MemoryFiles, Service, SimulatedHttp, SimulatedSwitch, WallClock};
 use wire::Wire;
 
 /// When the simulated world begins: 2026-01-01T00:00:00Z, in milliseconds since 1970.
@@ -96,6 +96,7 @@ pub struct World {
     /// The run's randomness.
     pub random: Random,
     services: Arc<BTreeMap<String, Service>>,
+    clock: WallClock,
     wrap: Option<Wrap>,
     kill: Mutex<Option<(&'static str, Kill)>>,
     ledger: Mutex<Ledger>,
@@ -150,6 +151,7 @@ impl World {
             monitor_up,
             random,
             services: Arc::new(services),
+            clock: WallClock(clock),
             wrap: tampering.wrap,
             kill: Mutex::new(tampering.kill),
             ledger: Mutex::default(),
@@ -192,6 +194,7 @@ impl World {
             }),
             links: Arc::new(node.kernel.clone()),
             files: Arc::new(node.files.clone()),
+            clock: Arc::new(self.clock),
         };
         self.wrap.map_or_else(|| host.clone(), |wrap| wrap(node, host.clone()))
     }

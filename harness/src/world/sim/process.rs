@@ -86,6 +86,7 @@ fn guarded(host: Host, life: &Life) -> Host {
         http: host.http,
         links: Arc::new(Guarded { inner: host.links, life: life.clone() }),
         files: Arc::new(Guarded { inner: host.files, life: life.clone() }),
+        clock: host.clock,
     }
 }
 

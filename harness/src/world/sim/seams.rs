@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use nuage_cni::host::{BoxError, Files, Http, HttpService, LockGuard, Stream, Switch, TlsIdentity};
+use nuage_cni::host::{BoxError, Clock, Files, Http, HttpService, LockGuard, Stream, Switch, TlsIdentity};
 use nuage_emulator::http::{PeerCertificate, in_process};
 use nuage_emulator::vrs::Vrs;
 use tokio::time::sleep;
@@ -82,6 +82,16 @@ impl Files for MemoryFiles {
                 as Box<dyn LockGuard>
         };
         Ok(taken.then(guard))
+    }
+}
+
+/// The one time of day of the simulated world: the plugin's is the emulators'.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WallClock(pub(super) nuage_emulator::clock::Clock);
+
+impl Clock for WallClock {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.now())
     }
 }
 
