@@ -116,6 +116,12 @@ pub enum Error {
     /// Code 105: the attachment differs from what it should be (CHECK).
     #[error("attachment differs: {0}")]
     Differs(String),
+    /// Code 107: a DEL of the same attachment came while it was being made.
+    #[error("interface {ifname} was deleted while it was being attached")]
+    Overtaken {
+        /// The interface.
+        ifname: String,
+    },
     /// Code 106: several things failed; each was tried (GC, teardown).
     #[error("{} of the steps failed", .0.len())]
     Several(Vec<Error>),
@@ -142,6 +148,7 @@ impl Error {
             Self::Vrs { .. } => 104,
             Self::Differs(_) => 105,
             Self::Several(_) => 106,
+            Self::Overtaken { .. } => 107,
         }
     }
 
@@ -167,6 +174,7 @@ impl Error {
             | Self::Environment(_)
             | Self::Exists { .. }
             | Self::PodReplaced { .. }
+            | Self::Overtaken { .. }
             | Self::Differs(_) => (String::new(), None),
         };
         match hint {

@@ -239,6 +239,15 @@ pub trait Files: Send + Sync {
     /// The operating system's refusal; the old content is then still there.
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()>;
 
+    /// As [`Files::write`], but a crash of the machine may bring the old content back, or leave none: for what means
+    /// nothing once the machine has started anew.
+    ///
+    /// # Errors
+    /// As [`Files::write`].
+    fn write_lightly(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.write(path, content)
+    }
+
     /// Removes a file. Returns whether it was there.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ fn what_is_no_record_is_something_that_was_begun_and_never_a_crash() {
     let disk = Disk::new();
     disk.journal().save(&record("nu1")).unwrap();
     let text = std::fs::read_to_string(disk.file("nu1")).unwrap();
-    let other_format = text.replace("\"format\": 1", "\"format\": 99");
+    let other_format = text.replace("\"format\": 2", "\"format\": 99");
     assert_ne!(text, other_format);
     let of_another = text.replace("nu1", "nu9");
     for broken in ["", "{", &text[..text.len() / 2], "[]", &other_format, &of_another, &"x".repeat(100_000)] {
@@ -73,6 +73,61 @@ fn what_is_no_record_is_something_that_was_begun_and_never_a_crash() {
         assert_eq!(disk.journal().load("nu1").unwrap(), Entry::Unreadable);
         assert!(disk.journal().records().unwrap().is_empty());
     }
+}
+
+#[test]
+fn a_record_of_the_first_format_is_still_read() {
+    let disk = Disk::new();
+    disk.journal().save(&record("nu1")).unwrap();
+    let mut text: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(disk.file("nu1")).unwrap()).unwrap();
+    text["format"] = 1.into();
+    for new in ["written", "stranger"] {
+        text.as_object_mut().unwrap().remove(new);
+    }
+    std::fs::write(disk.file("nu1"), text.to_string()).unwrap();
+    assert_eq!(disk.journal().load("nu1").unwrap(), Entry::Record(Box::new(record("nu1"))));
+}
+
+#[test]
+fn a_tombstone_stands_until_the_port_is_attached_again() {
+    let disk = Disk::new();
+    let journal = disk.journal();
+    assert!(!journal.is_buried("nu1"));
+    journal.bury("nu1").unwrap();
+    journal.bury("nu1").unwrap();
+    journal.bury("nu2").unwrap();
+    assert!(journal.is_buried("nu1"));
+    journal.exhume("nu1").unwrap();
+    assert!(!journal.is_buried("nu1"));
+    assert!(journal.is_buried("nu2"));
+}
+
+#[test]
+fn tombstones_are_bounded_and_the_oldest_goes_first() {
+    let disk = Disk::new();
+    let (journal, gone) = (disk.journal(), disk.directory.path().join("run/gone"));
+    std::fs::create_dir_all(&gone).unwrap();
+    let now = disk.host.clock.now().as_millis();
+    for age in 0..1024 {
+        std::fs::write(gone.join(format!("nu{age}.{}", now - age)), "").unwrap();
+    }
+    std::fs::write(gone.join("of another kind"), "").unwrap();
+    journal.bury("nu-new").unwrap();
+    assert_eq!(std::fs::read_dir(&gone).unwrap().count(), 1024);
+    assert!(journal.is_buried("nu-new") && journal.is_buried("nu0") && !journal.is_buried("nu1023"));
+}
+
+#[test]
+fn a_wish_to_stop_is_seen_until_it_is_taken_back() {
+    let disk = Disk::new();
+    let journal = disk.journal();
+    assert!(!journal.is_asked_to_stop("nu1"));
+    journal.ask_to_stop("nu1").unwrap();
+    journal.ask_to_stop("nu1").unwrap();
+    assert!(journal.is_asked_to_stop("nu1") && !journal.is_asked_to_stop("nu2"));
+    journal.forget_stop("nu1");
+    assert!(!journal.is_asked_to_stop("nu1"));
 }
 
 #[test]

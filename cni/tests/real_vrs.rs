@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use nuage_cni::config::{NodeConfig, load_node};
 use nuage_cni::host::Host;
 use nuage_cni::orchestrator::{Identity, Orchestrator, Placement, identity};
 use nuage_cni::protocol::{Command as Verb, NetworkConfig, Request};
-use nuage_cni::vrs::Vrs;
+use nuage_cni::vrs::{Making, Vrs};
 use nuage_cni::{Invocation, Outcome, invoke, node};
 use nuage_ovsdb::client::{Client, Limits, MonitorTable};
 use nuage_ovsdb::operation::{Condition, Operation, named_uuid};
@@ -342,18 +342,26 @@ async fn a_port_is_made_once_or_not_at_all() {
         mac: None,
     };
     let vrs = Vrs::connect(&call, call.deadline).await.unwrap();
-    vrs.create_port(&call, &identity, &place, "02:00:00:00:00:01").await.unwrap();
-    vrs.create_entity(&call, &identity, &place).await.unwrap();
-    let again = vrs.create_port(&call, &identity, &place, "02:00:00:00:00:01").await.unwrap_err();
+    let making = Making { identity: &identity, placement: &place, mac: "02:00:00:00:00:01" };
+    let made = vrs.make(&call, &making).await.unwrap();
+    for table in ["Interface", "Port", "Nuage_Port_Table", "Nuage_VM_Table"] {
+        let uuid = site.rows(table, &["_uuid"]).await[0]["_uuid"][1].clone();
+        assert_eq!(uuid, made.rows[table], "{table}");
+    }
+    let again = vrs.make(&call, &making).await.unwrap_err();
     assert_eq!(again.code(), 104, "{again:?}");
     assert_eq!(site.rows("Nuage_Port_Table", &["_uuid"]).await.len(), 1);
-    assert!(vrs.remove(&identity).await.unwrap());
-    assert!(!vrs.remove(&identity).await.unwrap(), "there is nothing more");
+    let ports = BTreeSet::from([identity.port_name.clone()]);
+    for expected in [true, false] {
+        let detached = vrs.detach(&identity.entity_uuid, &ports).await.unwrap();
+        assert_eq!((detached.found, detached.others), (expected, false));
+        vrs.remove_ports(&ports, &detached).await.unwrap();
+    }
 
     // Without its bridge a port would vanish silently at the end of the transaction.
     let gone = Operation::update("Open_vSwitch", &[], &row(&[("bridges", json!(["set", []]))]));
     site.connect().await.transact(DATABASE, vec![gone], PATIENCE).await.unwrap();
-    let refused = vrs.create_port(&call, &identity, &place, "02:00:00:00:00:01").await.unwrap_err();
+    let refused = vrs.make(&call, &making).await.unwrap_err();
     assert_eq!(refused.code(), 104, "{refused:?}");
     assert!(site.rows("Nuage_Port_Table", &[]).await.is_empty());
 }

@@ -84,7 +84,7 @@ async fn an_add_of_a_live_interface_is_refused_and_leaves_it_untouched() {
     assert_eq!(node.left(), before);
 
     // Nor does a record that cannot be read, perhaps a newer version's, cost it its link.
-    node.write(&format!("{STATE}/{}.json", port(&node)), r#"{"format": 2}"#);
+    node.write(&format!("{STATE}/{}.json", port(&node)), r#"{"format": 99}"#);
     assert_eq!(code(&node.add(&sandbox()).await), 100);
     assert_eq!(held(&node.kernel.pairs).len(), 1);
     node.del(&sandbox()).await;
@@ -244,22 +244,188 @@ async fn the_last_two_sandboxes_of_a_pod_that_go_together_are_told_of() {
     assert_nothing(&node);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_del_during_an_add_waits_its_turn_or_says_to_try_again() {
-    let node = Node::new();
+/// An ADD that nobody resolves, and a call that comes one second later; what both answer, and how long the second took.
+async fn meanwhile(node: &Node, command: &str, second: &Sandbox) -> (Outcome, Outcome, Duration) {
     node.switch.resolve_in(None);
     let (one, process) = (sandbox(), Process::sound());
-    let del = async {
+    let later = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let started = Instant::now();
-        let outcome = node.call(&process, "DEL", &one).await.unwrap();
+        let outcome = node.call(&process, command, second).await.unwrap();
         (outcome, started.elapsed())
     };
-    let (add, (del, took)) = tokio::join!(node.add(&one), del);
+    let (add, (other, took)) = tokio::join!(node.add(&one), later);
+    (add, other, took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_del_ends_an_add_of_the_same_interface_that_is_running() {
+    let node = Node::new();
+    let (add, del, took) = meanwhile(&node, "DEL", &sandbox()).await;
+    assert_eq!((code(&add), code(&del)), (107, 0), "{} {}", details(&add), details(&del));
+    assert!(took <= Duration::from_secs(1), "{took:?}");
+    assert_nothing(&node);
+    // Nor does the wish outlive the ADD that it was meant for.
+    node.switch.resolve_in(Some(Duration::from_secs(10)));
+    assert_eq!(code(&node.add(&sandbox()).await), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_that_a_killed_del_left_behind_ends_no_add() {
+    let node = Node::new();
+    node.switch.resolve_in(Some(Duration::from_secs(10)));
+    assert_eq!(code(&node.add(&sandbox()).await), 0);
+    node.write(&format!("/run/stops/{}", port(&node)), "");
+    node.del(&sandbox()).await;
+    node.write("/run/stops/nu0", "");
+    let outcome = node.add(&sandbox()).await;
+    assert_eq!(code(&outcome), 0, "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_del_of_another_interface_of_the_sandbox_waits_its_turn_or_says_to_try_again() {
+    let node = Node::new();
+    let (add, del, took) = meanwhile(&node, "DEL", &sandbox().interface("net1")).await;
     assert_eq!((code(&add), code(&del)), (101, 11), "{}", details(&del));
     assert!(took <= Duration::from_secs(5), "{took:?}");
-    node.del(&one).await;
     assert_nothing(&node);
+}
+
+#[tokio::test(start_paused = true)]
+async fn seven_dels_tell_the_monitor_once_even_if_rows_come_back() {
+    let node = attached().await;
+    let rows = ["Nuage_Port_Table", "Nuage_VM_Table"].map(|table| (table, node.switch.rows(table)));
+    node.del(&sandbox()).await;
+    // Somebody of the same name lives elsewhere by now, and the switch comes back with rows of yesterday.
+    held(&node.services.counted).insert("shop/web".to_owned());
+    for _ in 0..6 {
+        for (table, rows) in &rows {
+            for row in rows {
+                let row: Vec<(&str, Value)> =
+                    row.iter().map(|(column, value)| (column.as_str(), value.clone())).collect();
+                node.switch.insert(table, &row);
+            }
+        }
+        node.del(&sandbox()).await;
+        assert_eq!(node.left(), ["counted shop/web"]);
+    }
+    // After ten minutes nobody remembers.
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let row: Vec<(&str, Value)> =
+        rows[0].1[0].iter().map(|(column, value)| (column.as_str(), value.clone())).collect();
+    node.switch.insert("Nuage_Port_Table", &row);
+    node.del(&sandbox()).await;
+    assert_nothing(&node);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_that_is_attached_again_is_told_of_again() {
+    let node = attached().await;
+    for _ in 0..3 {
+        node.del(&sandbox()).await;
+        assert_nothing(&node);
+        assert_eq!(code(&node.add(&sandbox()).await), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_keeps_its_records_does_not_make_dels_tell_again() {
+    let node = attached().await;
+    let record: Vec<_> = held(&node.disk.files)
+        .iter()
+        .filter(|(path, _)| path.starts_with(STATE))
+        .map(|(path, text)| (path.clone(), text.clone()))
+        .collect();
+    node.del(&sandbox()).await;
+    held(&node.disk.files).extend(record);
+    held(&node.services.counted).insert("shop/web".to_owned());
+    node.del(&sandbox()).await;
+    assert_eq!(node.left(), ["counted shop/web"]);
+}
+
+fn dual() -> Sandbox {
+    sandbox().with(json!({"ipFamilies": ["IPv4", "IPv6"]}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_gets_both_addresses_where_the_switch_tells_them() {
+    for (one, conditions) in [(sandbox(), false), (dual(), false), (dual(), true)] {
+        let node = Node::new();
+        node.switch.know_ipv6();
+        if conditions {
+            node.switch.know_conditions();
+        }
+        let outcome = node.add(&one).await;
+        assert_eq!(code(&outcome), 0, "{outcome:?}");
+        let result: Value = serde_json::from_slice(&outcome.stdout).unwrap();
+        assert_eq!(result["ips"][1]["gateway"], "fd00::1", "{result}");
+        let destinations: Vec<String> = {
+            let pairs = held(&node.kernel.pairs);
+            let (_, link) = pairs.values().next().unwrap();
+            assert_eq!(link.addresses.len(), 2);
+            link.routes.iter().map(|route| route.destination.to_string()).collect()
+        };
+        assert_eq!(destinations, ["10.0.0.1/32", "0.0.0.0/0", "fd00::1/128", "::/0"]);
+        assert_eq!(code(&check(&node).await), 0);
+        for (_, link) in held(&node.kernel.pairs).values_mut() {
+            link.routes.pop();
+        }
+        assert_eq!(code(&check(&node).await), 105, "its second default route is gone");
+        node.del(&one).await;
+        assert_nothing(&node);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_address_that_the_switch_cannot_tell_is_a_clear_error() {
+    let node = Node::new();
+    let outcome = node.add(&dual()).await;
+    assert_eq!(code(&outcome), 7, "{outcome:?}");
+    assert!(details(&outcome).contains("no columns for an IPv6 address"), "{outcome:?}");
+    assert_nothing(&node);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_and_a_new_server_are_watched_alike() {
+    for conditions in [false, true] {
+        let node = Node::new();
+        node.switch.insert("Nuage_Port_Table", &[("name", json!("tap0")), ("ip_addr", json!("10.9.9.9"))]);
+        if conditions {
+            node.switch.know_conditions();
+        }
+        node.switch.resolve_in(Some(Duration::from_secs(5)));
+        let outcome = node.add(&sandbox()).await;
+        assert_eq!(code(&outcome), 0, "{outcome:?}");
+        node.del(&sandbox()).await;
+        assert_eq!(node.left().len(), 1, "the row of another: {:#?}", node.left());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_goes_during_the_wait_is_waited_for_and_named() {
+    let node = Node::new();
+    node.switch.resolve_in(None);
+    let one = sandbox();
+    let lose = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        node.switch.change("Controller", std::collections::BTreeMap::clear);
+    };
+    let (outcome, ()) = tokio::join!(node.add(&one), lose);
+    assert_eq!(code(&outcome), 101, "{outcome:?}");
+    assert!(details(&outcome).contains("0 controllers are master by now"), "{outcome:?}");
+    assert_nothing(&node);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_record_of_an_attachment_has_what_its_rows_can_be_made_of_again() {
+    let node = attached().await;
+    let record = node.journal().remove(0);
+    assert_eq!(record["written"]["placement"]["network"], "shop-0");
+    assert_eq!(record["written"]["gateways"], json!(["10.0.0.1"]));
+    for table in ["Interface", "Port", "Nuage_Port_Table", "Nuage_VM_Table"] {
+        assert!(record["written"]["rows"][table].is_string(), "{table}: {record}");
+    }
+    assert_eq!(record["mac"], "02:00:00:00:00:00");
 }
 
 #[tokio::test(start_paused = true)]

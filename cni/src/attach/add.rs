@@ -4,24 +4,26 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ipnet::{IpNet, Ipv4Net};
-use tokio::time::Instant;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use tokio::time::{Instant, sleep};
 
 use super::plan::{Plan, Situation, Step, plan};
-use super::teardown::{Scope, is_last_of_pod, settle, teardown};
-use super::{debts, identity, lock};
+use super::teardown::{Scope, Tell, settle, teardown};
+use super::{Manners, debts, identity, lock};
 use crate::call::Call;
 use crate::error::Error;
 use crate::host::{Netns, Route, VethPair};
-use crate::journal::{Entry, Journal, Record, State, boot_id};
+use crate::journal::{Entry, Journal, Record, State, Written, boot_id};
 use crate::orchestrator::{Identity, Placement, placement};
 use crate::protocol::Attachment;
-use crate::vrs::{self, Resolution, Vrs};
+use crate::vrs::{self, Making, Resolution, Vrs, Watch};
 
 /// Kept of the call's time for taking away what was made.
 const UNDO_RESERVE: Duration = Duration::from_secs(5);
 /// Kept of that for writing down what is owed.
 const WRITE_RESERVE: Duration = Duration::from_millis(250);
+/// How often an ADD looks whether a DEL waits for it: well within the DEL's five seconds, and rarely enough to cost nothing.
+const LOOK_BACK: Duration = Duration::from_millis(100);
 /// What a tunnel's headers take of the underlay's MTU: VXLAN over IPv4 and over IPv6.
 const OVERHEAD_IPV4: u32 = 50;
 const OVERHEAD_IPV6: u32 = 70;
@@ -36,10 +38,14 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
     let identity = identity(call)?;
     let path = call.request.netns.as_deref().unwrap_or_else(|| std::path::Path::new(""));
     let netns = call.host.links.open_netns(path).await?;
+    if call.request.network.previous.as_ref().is_some_and(|before| before.inside(&identity.ifname).is_some())
+    {
+        return Err(Error::Exists { ifname: identity.ifname.clone() });
+    }
     let deadline = call.deadline.checked_sub(UNDO_RESERVE).unwrap_or(call.deadline);
     let work = Call { deadline, ..*call };
     let journal = Journal::new(call.host, call.node);
-    let _guard = lock(&journal, identity, deadline).await?;
+    let _guard = lock(&journal, identity, Manners::Queueing, deadline).await?;
 
     let situation = Situation {
         entry: journal.load(&identity.port_name)?,
@@ -51,6 +57,7 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
     if plan == Plan::LeaveAlone {
         return Err(Error::Exists { ifname: identity.ifname.clone() });
     }
+    journal.exhume(&identity.port_name)?;
     let boot_id = situation.boot_id;
     let record = Record::intent(identity, &call.request.network.name, boot_id, netns.inode);
     if let Err(error) = journal.save(&record) {
@@ -60,18 +67,19 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
         }
         return Err(error);
     }
-    let place = match find_place(&work).await {
+    let place = match unless_overtaken(&journal, identity, find_place(&work)).await {
         Ok(place) => place,
         Err(NoPlace { error, counted }) => {
             let leftovers = plan == Plan::ClearAndMake;
-            let scope = Scope { rows: leftovers, link: leftovers, monitor: counted };
-            undo(call, &journal, &record, scope).await;
+            let tell = if counted { Tell::Yes } else { owed_before(&situation.entry) };
+            undo(call, &journal, &record, Scope { rows: leftovers, link: leftovers, tell }).await;
             return Err(error);
         }
     };
-    let mut progress = Progress { call: work, identity, netns, place, record, resolution: None };
+    let mut progress = Progress { call: work, identity, netns, place, record, watch: None, resolution: None };
     for step in plan.steps() {
-        if let Err(error) = progress.take(&journal, step).await {
+        let taken = unless_overtaken(&journal, identity, progress.take(&journal, step)).await;
+        if let Err(error) = taken {
             undo(call, &journal, &progress.record, step.undo()).await;
             return Err(error);
         }
@@ -80,12 +88,60 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
     Ok(progress.attachment())
 }
 
+/// What the monitor has to be told of an attachment that this call has not come to yet: an earlier one counted the pod.
+fn owed_before(entry: &Entry) -> Tell {
+    match entry {
+        Entry::Absent => Tell::No,
+        Entry::Unreadable => Tell::Yes,
+        Entry::Record(record) => Tell::of(record),
+    }
+}
+
+/// Works until a DEL of the same attachment waits for its turn: then there is no use in going on. What is half done is
+/// undone as after any failure.
+async fn unless_overtaken<T, E: From<Overtaken>>(
+    journal: &Journal<'_>,
+    identity: &Identity,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let overtaken = async {
+        loop {
+            sleep(LOOK_BACK).await;
+            if journal.is_asked_to_stop(&identity.port_name) {
+                return Err(Overtaken { ifname: identity.ifname.clone() }.into());
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        overtaken = overtaken => overtaken,
+    }
+}
+
+/// A DEL has come meanwhile.
+struct Overtaken {
+    ifname: String,
+}
+
+impl From<Overtaken> for Error {
+    fn from(overtaken: Overtaken) -> Self {
+        Self::Overtaken { ifname: overtaken.ifname }
+    }
+}
+
+impl From<Overtaken> for NoPlace {
+    fn from(overtaken: Overtaken) -> Self {
+        Self { error: overtaken.into(), counted: true }
+    }
+}
+
 /// Takes away what was made. What cannot be taken away stays written down.
 async fn undo(call: &Call<'_>, journal: &Journal<'_>, record: &Record, scope: Scope) {
     let latest = call.deadline.checked_sub(WRITE_RESERVE).unwrap_or(call.deadline);
     let deadline = latest.min(Instant::now() + UNDO_RESERVE);
-    let scope = Scope { monitor: scope.monitor && is_last_of_pod(journal, record), ..scope };
-    let left = teardown(call, &record.identity(), scope, deadline).await;
+    let scope = Scope { tell: scope.tell.unless_others(journal, record), ..scope };
+    let left = teardown(call, record, scope, deadline).await;
     settle(journal, record, &left);
 }
 
@@ -109,11 +165,25 @@ async fn find_place(call: &Call<'_>) -> Result<Place, NoPlace> {
     // What is refused has not been counted; what was asked and not answered may have been.
     let no_place = |error: Error| NoPlace { counted: matches!(error, Error::TryAgain { .. }), error };
     let placing = async { placement(call).await.map_err(no_place) };
-    let connecting = async { Ok(Vrs::connect(call, call.deadline).await) };
+    let connecting = async { Ok(connect(call).await) };
     let measuring = async { Ok(mtu(call).await) };
-    let (placement, vrs, mtu) = tokio::try_join!(placing, connecting, measuring)?;
+    // The switch answers first, and the servers' certificates are checked while the kernel is asked.
+    let (vrs, placement, mtu) = tokio::try_join!(biased; connecting, placing, measuring)?;
     let vrs = vrs.map_err(|error| NoPlace { error, counted: true })?;
     Ok(Place { placement, vrs, mtu })
+}
+
+/// Connects to a switch that can give the pod what it needs.
+async fn connect(call: &Call<'_>) -> Result<Vrs, Error> {
+    let vrs = Vrs::connect(call, call.deadline).await?;
+    if call.request.network.needs_ipv6 && !vrs.has_ipv6() {
+        return Err(Error::Config {
+            what: "ipFamilies".to_owned(),
+            details: "names IPv6, and the VRS's schema has no columns for an IPv6 address".to_owned(),
+            hint: Some("take IPv6 out of ipFamilies in the network configuration".to_owned()),
+        });
+    }
+    Ok(vrs)
 }
 
 /// The pod's MTU: the runtime's, the node's, or what the underlay leaves.
@@ -136,70 +206,95 @@ struct Progress<'a> {
     netns: Netns,
     place: Place,
     record: Record,
+    watch: Option<Watch>,
     resolution: Option<Resolution>,
 }
 
 impl Progress<'_> {
     async fn take(&mut self, journal: &Journal<'_>, step: Step) -> Result<(), Error> {
-        let links = &self.call.host.links;
-        let Place { placement, vrs, mtu } = &self.place;
         let port = self.identity.port_name.as_str();
         match step {
             Step::ClearLeftovers => {
-                let scope = Scope::local_and(false);
-                teardown(&self.call, self.identity, scope, self.call.deadline).await.local_result()
+                let scope = Scope::local_and(Tell::No);
+                teardown(&self.call, &self.record, scope, self.call.deadline).await.local_result()
             }
             Step::CreateLink => {
                 let pair = VethPair {
                     host_name: port.to_owned(),
                     pod_name: self.identity.ifname.clone(),
-                    mtu: *mtu,
-                    pod_mac: placement.mac.clone(),
+                    mtu: self.place.mtu,
+                    pod_mac: self.place.placement.mac.clone(),
                 };
-                self.record.mac = links.create_veth(&self.netns, &pair).await?;
+                self.record.mac = self.call.host.links.create_veth(&self.netns, &pair).await?;
                 Ok(())
             }
-            Step::CreatePort => vrs.create_port(&self.call, self.identity, placement, &self.record.mac).await,
-            Step::CreateEntity => vrs.create_entity(&self.call, self.identity, placement).await,
+            Step::CreateRows => self.make_rows().await,
             Step::AwaitResolution => {
                 let limit = self.call.node.resolve_timeout;
-                let resolution = vrs::wait(&self.call, vrs.clone(), port, limit).await?;
-                self.record.addresses = vec![resolution.address.to_string()];
-                self.resolution = Some(resolution);
+                let watch = self.watch.take();
+                let resolution = vrs::wait(&self.call, &self.place.vrs, watch, port, limit).await?;
+                self.resolve(resolution);
                 Ok(())
             }
             Step::ConfigureLink => {
-                let (addresses, routes) = (self.addresses(), self.routes());
-                links
-                    .configure(&self.netns, &self.identity.ifname, &addresses, &routes)
-                    .await
-                    .map_err(Error::from)
+                let addresses: Vec<IpNet> =
+                    self.addresses().into_iter().map(|(address, _)| address).collect();
+                let (links, ifname) = (&self.call.host.links, &self.identity.ifname);
+                links.configure(&self.netns, ifname, &addresses, &self.routes()).await.map_err(Error::from)
             }
             Step::WriteAttached => {
                 self.record.state = State::Attached;
-                journal.save(&self.record)
+                journal.save_attached(&self.record)
             }
         }
     }
 
-    fn addresses(&self) -> Vec<IpNet> {
-        self.resolution.iter().map(|resolution| resolution.address.into()).collect()
+    async fn make_rows(&mut self) -> Result<(), Error> {
+        let Place { placement, vrs, mtu } = &self.place;
+        let making = Making { identity: self.identity, placement, mac: &self.record.mac };
+        let made = vrs.make(&self.call, &making).await?;
+        self.watch = made.watch;
+        self.record.written = Some(Written {
+            bridge: self.call.node.bridge.clone(),
+            mtu: *mtu,
+            placement: placement.clone(),
+            gateways: Vec::new(),
+            rows: made.rows,
+        });
+        Ok(())
     }
 
-    /// The gateway as a neighbour, then everything else through it: right for any mask.
+    fn resolve(&mut self, resolution: Resolution) {
+        let addresses = resolution.addresses();
+        self.record.addresses = addresses.iter().map(|(address, _)| address.to_string()).collect();
+        if let Some(written) = &mut self.record.written {
+            written.gateways = addresses.into_iter().filter_map(|(_, gateway)| gateway).collect();
+        }
+        self.resolution = Some(resolution);
+    }
+
+    fn addresses(&self) -> Vec<(IpNet, Option<IpAddr>)> {
+        self.resolution.map(|resolution| resolution.addresses()).unwrap_or_default()
+    }
+
+    /// Of each family the gateway as a neighbour, then everything else through it: right for any mask.
     fn routes(&self) -> Vec<Route> {
-        let Some(resolution) = &self.resolution else { return Vec::new() };
-        let everywhere = IpNet::V4(Ipv4Net::default());
-        vec![
-            Route { destination: IpAddr::V4(resolution.gateway).into(), gateway: None },
-            Route { destination: everywhere, gateway: Some(resolution.gateway.into()) },
-        ]
+        let through = |gateway: IpAddr| {
+            let everywhere = match gateway {
+                IpAddr::V4(_) => IpNet::V4(Ipv4Net::default()),
+                IpAddr::V6(_) => IpNet::V6(Ipv6Net::default()),
+            };
+            [
+                Route { destination: gateway.into(), gateway: None },
+                Route { destination: everywhere, gateway: Some(gateway) },
+            ]
+        };
+        self.addresses().into_iter().filter_map(|(_, gateway)| gateway).flat_map(through).collect()
     }
 
     fn attachment(self) -> Attachment {
-        let gateway = self.resolution.map(|resolution| IpAddr::V4(resolution.gateway));
         Attachment {
-            ips: self.addresses().into_iter().map(|address| (address, gateway)).collect(),
+            ips: self.addresses(),
             routes: self.routes(),
             host_name: self.identity.port_name.clone(),
             host_mac: None,
@@ -207,6 +302,7 @@ impl Progress<'_> {
             pod_mac: self.record.mac,
             netns: self.netns.path,
             mtu: self.place.mtu,
+            previous: self.call.request.network.previous.clone(),
         }
     }
 }

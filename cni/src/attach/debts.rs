@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::teardown::{Scope, is_last_of_pod, settle, teardown};
+use super::teardown::{Scope, Tell, settle, teardown};
 use crate::call::Call;
 use crate::journal::{Entry, Journal, State};
 
@@ -31,9 +31,9 @@ pub(super) async fn deliver(call: &Call<'_>, journal: &Journal<'_>, own: &str) {
         if record.state != State::Owed {
             continue;
         }
-        let monitor = record.owes_monitor && is_last_of_pod(journal, &record);
-        let scope = Scope { rows: record.owes_vrs, link: record.owes_vrs, monitor };
-        let left = teardown(call, &record.identity(), scope, deadline).await;
+        let tell = Tell::of(&record).unless_others(journal, &record);
+        let scope = Scope { rows: record.owes_vrs, link: record.owes_vrs, tell };
+        let left = teardown(call, &record, scope, deadline).await;
         settle(journal, &record, &left);
         if !left.is_complete() {
             return;

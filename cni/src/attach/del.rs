@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::teardown::{Scope, is_last_of_pod, settle, teardown};
-use super::{debts, identity, lock};
+use super::teardown::{Scope, Tell, settle, teardown};
+use super::{Manners, debts, identity, lock};
 use crate::call::Call;
 use crate::error::Error;
-use crate::journal::{Entry, Journal, Record, State, boot_id};
+use crate::journal::{Entry, Journal, Record, boot_id};
 
 /// Kept of the call's time for writing down what could not be delivered.
 const RESERVE: Duration = Duration::from_millis(250);
@@ -17,12 +17,12 @@ const TEARDOWN_RESERVE: Duration = Duration::from_secs(1);
 /// Detaches the interface of `call`.
 ///
 /// # Errors
-/// Code 11 while another call for the sandbox is in progress.
+/// Code 11 while a call for another interface of the sandbox is in progress.
 pub async fn del(call: &Call<'_>) -> Result<(), Error> {
     let asked = identity(call)?;
     let journal = Journal::new(call.host, call.node);
     let patience = call.deadline.checked_sub(TEARDOWN_RESERVE).unwrap_or(call.deadline);
-    let _guard = match lock(&journal, asked, patience).await {
+    let _guard = match lock(&journal, asked, Manners::Overtaking, patience).await {
         Ok(guard) => Some(guard),
         // A directory that cannot be written must not keep a pod from going; the switch's transactions are atomic.
         Err(Error::Io { .. }) => None,
@@ -30,28 +30,35 @@ pub async fn del(call: &Call<'_>) -> Result<(), Error> {
     };
     let entry = journal.load(&asked.port_name).unwrap_or(Entry::Unreadable);
     let (was_there, unreadable) = (entry != Entry::Absent, entry == Entry::Unreadable);
+    let buried = journal.is_buried(&asked.port_name);
+    let (network, boot_id) = (&call.request.network.name, boot_id(&*call.host.files));
     let record = match entry {
         // What was written down knows more than a DEL's arguments: some runtimes leave them out.
         Entry::Record(record) => *record,
-        Entry::Absent | Entry::Unreadable => {
-            Record::intent(asked, &call.request.network.name, boot_id(&*call.host.files), 0)
-        }
+        // Nothing of it can be left that the original made.
+        Entry::Absent if buried => Record::intent(asked, network, boot_id, 0),
+        Entry::Absent | Entry::Unreadable => Record::stranger(asked, network, boot_id),
     };
-    let identity = record.identity();
     let deadline = call.deadline.checked_sub(RESERVE).unwrap_or(call.deadline);
 
     // The monitor counts pods: it is told once, by the DEL that ends the last attachment.
-    let owes = unreadable || record.state != State::Owed || record.owes_monitor;
-    let tell = was_there && owes && is_last_of_pod(&journal, &record);
-    let mut left = teardown(call, &identity, Scope::local_and(tell), deadline).await;
-    if !was_there && left.found_rows && is_last_of_pod(&journal, &record) {
-        // Attached by somebody whose journal is gone, or who had none.
-        let told = Scope { rows: false, link: false, monitor: true };
-        left.monitor = teardown(call, &identity, told, deadline).await.monitor;
+    let tell = match Tell::of(&record) {
+        _ if buried => Tell::No,
+        // Something was begun.
+        Tell::IfRows if unreadable => Tell::Yes,
+        tell => tell,
+    };
+    let tell = tell.unless_others(&journal, &record);
+    let left = teardown(call, &record, Scope::local_and(tell), deadline).await;
+    let told = left.monitor.is_none() && !left.unsure;
+    if told && (was_there || left.found_rows) {
+        // A runtime repeats its DELs, and a switch can come back with rows of yesterday: nobody is told again. Losing
+        // this costs a notice too many.
+        let _ = journal.bury(&record.port_name);
     }
     settle(&journal, &record, &left);
     if left.is_complete() {
-        debts::deliver(call, &journal, &identity.port_name).await;
+        debts::deliver(call, &journal, &record.port_name).await;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! GC: removes the attachments of this network that the runtime does not list. Only what our journal has under the
 //! network's name: rows without a record are the audit's business. Goes on past errors and tells all of them.
 
-use super::teardown::{Scope, is_last_of_pod, settle, teardown};
+use super::teardown::{Scope, Tell, settle, teardown};
 use crate::call::Call;
 use crate::error::Error;
-use crate::journal::{Entry, Journal, Record, State};
+use crate::journal::{Entry, Journal, Record};
 
 /// Removes what is not listed.
 ///
@@ -38,9 +38,8 @@ async fn collect(call: &Call<'_>, journal: &Journal<'_>, seen: &Record) -> Resul
     if *record != *seen {
         return Ok(());
     }
-    let owes = record.state != State::Owed || record.owes_monitor;
-    let tell = owes && is_last_of_pod(journal, &record);
-    let left = teardown(call, &record.identity(), Scope::local_and(tell), call.deadline).await;
+    let tell = Tell::of(&record).unless_others(journal, &record);
+    let left = teardown(call, &record, Scope::local_and(tell), call.deadline).await;
     settle(journal, &record, &left);
     left.local_result()
 }

@@ -29,15 +29,32 @@ use crate::orchestrator::Identity;
 /// The pause between two tries to take a lock. Whoever holds it is about to finish.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Waits for the lock of the sandbox until `deadline`.
+/// How a call waits for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manners {
+    /// Until whoever is before it has ended by itself.
+    Queueing,
+    /// A DEL: what an ADD is making will have to go anyway.
+    Overtaking,
+}
+
+/// Waits for the lock of the sandbox until `deadline`. `Overtaking` asks an ADD of the same attachment that holds it to
+/// give up.
 async fn lock(
     journal: &Journal<'_>,
     identity: &Identity,
+    manners: Manners,
     deadline: Instant,
 ) -> Result<Box<dyn LockGuard>, Error> {
     loop {
         if let Some(guard) = journal.try_lock(&identity.entity_uuid)? {
+            // Whoever has the lock begins anew: a wish that was put down before has come true, or its DEL is no more.
+            journal.forget_stop(&identity.port_name);
             return Ok(guard);
+        }
+        if manners == Manners::Overtaking {
+            // Each time: the ADD may be one that has just begun. Without the mark it is waited for all the same.
+            let _ = journal.ask_to_stop(&identity.port_name);
         }
         if Instant::now() + LOCK_PAUSE >= deadline {
             return Err(Error::TryAgain {

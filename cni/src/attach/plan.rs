@@ -1,6 +1,6 @@
 //! What an ADD has to do, decided from what was found before anything is touched. Pure.
 
-use super::teardown::Scope;
+use super::teardown::{Scope, Tell};
 use crate::journal::{Entry, State};
 
 /// What is known before an ADD begins.
@@ -23,10 +23,8 @@ pub(super) enum Step {
     ClearLeftovers,
     /// Make the veth pair.
     CreateLink,
-    /// Make the port in the switch and its row.
-    CreatePort,
-    /// Make the entity's row, which makes the controller resolve the port.
-    CreateEntity,
+    /// Make the port in the switch, its row, and the entity's row, which makes the controller resolve the port.
+    CreateRows,
     /// Wait for the controller.
     AwaitResolution,
     /// Give the pod its address and routes.
@@ -37,21 +35,15 @@ pub(super) enum Step {
 
 impl Step {
     /// Every step of an ADD that finds nothing, in order.
-    const FRESH: [Self; 6] = [
-        Self::CreateLink,
-        Self::CreatePort,
-        Self::CreateEntity,
-        Self::AwaitResolution,
-        Self::ConfigureLink,
-        Self::WriteAttached,
-    ];
+    const FRESH: [Self; 5] =
+        [Self::CreateLink, Self::CreateRows, Self::AwaitResolution, Self::ConfigureLink, Self::WriteAttached];
 
     /// What there may be to take away once this step has failed, half-done or with its answer lost. The steps that came
     /// before it are in it; what no step has touched is not, so that a failed ADD waits for nobody without need.
     pub(super) fn undo(self) -> Scope {
-        let rows = self == Self::ClearLeftovers || self >= Self::CreatePort;
+        let rows = self == Self::ClearLeftovers || self >= Self::CreateRows;
         // The monitor has counted the pod when it was asked for the place.
-        Scope { rows, link: true, monitor: true }
+        Scope { rows, link: true, tell: Tell::Yes }
     }
 }
 
@@ -150,9 +142,9 @@ mod tests {
 
     #[test]
     fn an_undo_takes_away_what_its_step_and_those_before_it_make() {
-        assert_eq!(Step::CreateLink.undo(), Scope { rows: false, link: true, monitor: true });
+        assert_eq!(Step::CreateLink.undo(), Scope { rows: false, link: true, tell: Tell::Yes });
         for step in Plan::ClearAndMake.steps().into_iter().filter(|step| *step != Step::CreateLink) {
-            assert_eq!(step.undo(), Scope::local_and(true), "{step:?}");
+            assert_eq!(step.undo(), Scope::local_and(Tell::Yes), "{step:?}");
         }
     }
 

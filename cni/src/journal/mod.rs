@@ -1,18 +1,18 @@
 //! What this node has attached or still owes, a small file an attachment. The intent is written before the first side
 //! effect, so that whatever a crash leaves behind can be found. Never decides what to do about it.
 
+mod marks;
+mod record;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::config::NodeConfig;
 use crate::error::Error;
-use crate::host::{Files, Host, LockGuard};
-use crate::orchestrator::{Identity, Pod};
+use crate::host::{Clock, Files, Host, LockGuard};
+use crate::orchestrator::Pod;
+pub use record::{Entry, Record, State, Written};
 
-/// The format of the files. Another one is left alone and treated as unreadable.
-const FORMAT: u32 = 1;
 /// More attachments than any node has pods; a disk that fills up with records would take the node down.
 const MAX_RECORDS: usize = 1024;
 /// From here on nothing is kept that only the monitor is owed: a monitor that is away for long must not use up the room
@@ -22,115 +22,26 @@ const MAX_MONITOR_DEBTS: usize = MAX_RECORDS / 2;
 const MAX_RECORD_BYTES: u64 = 64 << 10;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// How far an attachment is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// An ADD began and has not ended; whatever it made has to go.
-    Intent,
-    /// It is up.
-    Attached,
-    /// A DEL could not deliver everything.
-    Owed,
-}
-
-/// One attachment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    format: u32,
-    /// How far it is.
-    pub state: State,
-    /// The network's name.
-    pub network: String,
-    /// The sandbox.
-    pub container_id: String,
-    /// The interface in it.
-    pub ifname: String,
-    /// The VRS port and host link.
-    pub port_name: String,
-    /// Key of the entity row.
-    pub entity_uuid: String,
-    /// The pod, if there is one.
-    pub pod: Option<Pod>,
-    /// The boot that it was made in; another boot means that sandbox and links are gone.
-    pub boot_id: String,
-    /// Inode of the network namespace, 0 if unknown.
-    pub netns_inode: u64,
-    /// The pod end's MAC address, once it is up.
-    pub mac: String,
-    /// Its addresses, once it is up.
-    pub addresses: Vec<String>,
-    /// Whether rows may still be on the VRS (state `Owed`).
-    pub owes_vrs: bool,
-    /// Whether the monitor has not been told (state `Owed`).
-    pub owes_monitor: bool,
-}
-
-impl Record {
-    /// A record of an ADD that begins.
-    pub fn intent(identity: &Identity, network: &str, boot_id: String, netns_inode: u64) -> Self {
-        Self {
-            format: FORMAT,
-            state: State::Intent,
-            network: network.to_owned(),
-            container_id: identity.container_id.clone(),
-            ifname: identity.ifname.clone(),
-            port_name: identity.port_name.clone(),
-            entity_uuid: identity.entity_uuid.clone(),
-            pod: identity.pod.clone(),
-            boot_id,
-            netns_inode,
-            mac: String::new(),
-            addresses: Vec::new(),
-            owes_vrs: false,
-            owes_monitor: false,
-        }
-    }
-
-    /// The record of a debt: it may still have rows or a link (`vrs`), or the monitor may have to be told.
-    #[must_use]
-    pub fn owing(&self, vrs: bool, monitor: bool) -> Self {
-        Self { state: State::Owed, owes_vrs: vrs, owes_monitor: monitor, ..self.clone() }
-    }
-
-    /// Whose attachment it is.
-    pub fn identity(&self) -> Identity {
-        Identity {
-            container_id: self.container_id.clone(),
-            ifname: self.ifname.clone(),
-            port_name: self.port_name.clone(),
-            entity_uuid: self.entity_uuid.clone(),
-            entity_name: self.pod.as_ref().map_or_else(|| self.container_id.clone(), |pod| pod.name.clone()),
-            pod: self.pod.clone(),
-        }
-    }
-}
-
-/// What the journal has of an attachment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// Nothing.
-    Absent,
-    /// A file that is no record of this format: something was begun, nobody knows how far it came.
-    Unreadable,
-    /// A record.
-    Record(Box<Record>),
-}
-
 /// The journal of a node.
 pub struct Journal<'a> {
     files: &'a dyn Files,
+    clock: &'a dyn Clock,
     directory: PathBuf,
     locks: PathBuf,
+    stops: PathBuf,
+    gone: PathBuf,
 }
 
 impl<'a> Journal<'a> {
-    /// The journal in `statedir`, with its locks in `rundir`.
+    /// The journal in `statedir`, with its locks and marks in `rundir`.
     pub fn new(host: &'a Host, node: &NodeConfig) -> Self {
         Self {
             files: &*host.files,
+            clock: &*host.clock,
             directory: node.state_dir.join("attachments"),
             locks: node.run_dir.join("locks"),
+            stops: node.run_dir.join("stops"),
+            gone: node.run_dir.join("gone"),
         }
     }
 
@@ -164,8 +75,7 @@ impl<'a> Journal<'a> {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(Entry::Unreadable),
             Err(error) => return Err(failed("reading", &path, &error)),
         };
-        let record: Option<Record> = serde_json::from_slice(&bytes).ok();
-        let record = record.filter(|record| record.format == FORMAT && record.port_name == port_name);
+        let record = Record::read(&bytes, port_name);
         Ok(record.map_or(Entry::Unreadable, |record| Entry::Record(Box::new(record))))
     }
 
@@ -183,11 +93,18 @@ impl<'a> Journal<'a> {
                 hint: Some("nuage-audit delivers what DELs could not: does it run?".to_owned()),
             });
         }
-        let content = serde_json::to_vec_pretty(record).map_err(|error| Error::Io {
-            operation: "writing the journal".to_owned(),
-            details: error.to_string(),
-        })?;
-        self.files.write(&path, &content).map_err(|error| failed("writing", &path, &error))
+        self.files.write(&path, &encode(record)?).map_err(|error| failed("writing", &path, &error))
+    }
+
+    /// Writes down that the attachment is up. Should the machine crash before that is on the disk, the intent is there,
+    /// or a file that cannot be read, and the links are gone anyway: nobody waits for the disk once more.
+    ///
+    /// # Errors
+    /// Code 5 where the disk refuses.
+    pub fn save_attached(&self, record: &Record) -> Result<(), Error> {
+        let path = self.path(&record.port_name);
+        let written = self.files.write_lightly(&path, &encode(record)?);
+        written.map_err(|error| failed("writing", &path, &error))
     }
 
     /// Writes down what an attachment still owes; forgets it where that is nothing.
@@ -248,6 +165,13 @@ impl<'a> Journal<'a> {
         }
         Ok(records)
     }
+}
+
+fn encode(record: &Record) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec_pretty(record).map_err(|error| Error::Io {
+        operation: "writing the journal".to_owned(),
+        details: error.to_string(),
+    })
 }
 
 /// This boot's identity; empty where the system has none.

@@ -33,6 +33,30 @@ fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+/// Puts a new file in the place of `path`; `sync` waits until it is on the disk.
+fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
+    let parent = make_parent(path)?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let temporary = parent.join(format!(".{name}.{}", std::process::id()));
+    let written = (|| {
+        let _ = fs::remove_file(&temporary);
+        let options = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary);
+        let mut file = options?;
+        file.write_all(content)?;
+        if !sync {
+            return fs::rename(&temporary, path);
+        }
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        // The rename is only safe once the directory is.
+        File::open(parent)?.sync_all()
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
 impl Files for FileSystem {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let Some(file) = if_there(File::open(path))? else { return Ok(None) };
@@ -45,23 +69,11 @@ impl Files for FileSystem {
     }
 
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let parent = make_parent(path)?;
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-        let temporary = parent.join(format!(".{name}.{}", std::process::id()));
-        let written = (|| {
-            let _ = fs::remove_file(&temporary);
-            let options = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary);
-            let mut file = options?;
-            file.write_all(content)?;
-            file.sync_all()?;
-            fs::rename(&temporary, path)?;
-            // The rename is only safe once the directory is.
-            File::open(parent)?.sync_all()
-        })();
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        written
+        replace(path, content, true)
+    }
+
+    fn write_lightly(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        replace(path, content, false)
     }
 
     fn remove(&self, path: &Path) -> io::Result<bool> {

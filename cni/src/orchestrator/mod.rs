@@ -56,7 +56,7 @@ pub struct Identity {
 }
 
 /// Where an attachment goes in the overlay.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Placement {
     /// The enterprise (organisation) in the VSD.
     pub enterprise: String,

@@ -3,6 +3,7 @@
 
 mod environment;
 mod network;
+mod previous;
 mod result;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 
 use crate::error::Error;
 use crate::host::Route;
+pub use previous::{Previous, PreviousInterface};
 pub use result::{result, versions};
 
 /// The versions of the specification that the plugin speaks.
@@ -64,14 +66,16 @@ pub struct NetworkConfig {
     pub config_dir: Option<PathBuf>,
     /// Our key `nuage`: where a container that belongs to no pod goes.
     pub nuage: Option<NuagePlacement>,
-    /// `prevResult`, as it came.
-    pub previous_result: Option<serde_json::Value>,
+    /// `prevResult`.
+    pub previous: Option<Previous>,
     /// `cni.dev/valid-attachments` (GC): container id and interface name.
     pub valid_attachments: Vec<(String, String)>,
     /// `args."org.apache.mesos".network_info.labels.labels`; the last of equal keys wins.
     pub mesos_labels: BTreeMap<String, String>,
-    /// `runtimeConfig.ips` (capability `ips`).
+    /// `runtimeConfig.ips` (capability `ips`): at most one, of IPv4.
     pub ips: Vec<IpNet>,
+    /// Our key `ipFamilies` names IPv6: an ADD without an IPv6 address fails.
+    pub needs_ipv6: bool,
     /// `runtimeConfig.mac` (capability `mac`).
     pub mac: Option<String>,
     /// `runtimeConfig.mtu` or the netconf's own `mtu`.
@@ -121,6 +125,8 @@ pub struct Attachment {
     pub ips: Vec<(IpNet, Option<std::net::IpAddr>)>,
     /// Routes.
     pub routes: Vec<Route>,
+    /// What plugins before this one have made.
+    pub previous: Option<Previous>,
 }
 
 /// Reads and validates one call. Everything that is wrong with the environment is told at once.

@@ -66,13 +66,32 @@ fn new_result(attachment: &Attachment, version: &str) -> Value {
         host["mtu"] = json!(attachment.mtu);
         pod["mtu"] = json!(attachment.mtu);
     }
-    let ips: Vec<Value> = attachment.ips.iter().map(|ip| address(ip, version)).collect();
+    let (before, first) = match &attachment.previous {
+        Some(previous) => (Some(&previous.json), previous.interfaces.len()),
+        None => (None, 0),
+    };
+    // What was made before stands first, so that its indices stay right.
+    let after = |key: &str, own: Vec<Value>| -> Vec<Value> {
+        let earlier = before.and_then(|before| before[key].as_array()).cloned().unwrap_or_default();
+        earlier.into_iter().chain(own).collect()
+    };
+    let ips = attachment.ips.iter().map(|ip| address(ip, first + POD_END, version)).collect();
     let all = [routes(attachment, true), routes(attachment, false)].concat();
-    json!({"cniVersion": version, "interfaces": [host, pod], "ips": ips, "routes": all, "dns": {}})
+    let dns = before.map(|before| before["dns"].clone()).filter(Value::is_object);
+    json!({
+        "cniVersion": version,
+        "interfaces": after("interfaces", vec![host, pod]),
+        "ips": after("ips", ips),
+        "routes": after("routes", all),
+        "dns": dns.unwrap_or_else(|| json!({})),
+    })
 }
 
-fn address((address, gateway): &(ipnet::IpNet, Option<IpAddr>), version: &str) -> Value {
-    let mut ip = json!({"address": address.to_string(), "interface": 1});
+/// The place of the pod's end among the two that are made.
+const POD_END: usize = 1;
+
+fn address((address, gateway): &(ipnet::IpNet, Option<IpAddr>), interface: usize, version: &str) -> Value {
+    let mut ip = json!({"address": address.to_string(), "interface": interface});
     if let Some(gateway) = gateway {
         ip["gateway"] = json!(gateway.to_string());
     }

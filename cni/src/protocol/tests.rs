@@ -44,9 +44,9 @@ fn del_needs_no_namespace_and_gc_and_status_need_no_container() {
         ("CNI_NETNS", ""),
     ]);
     assert_eq!(parse(&del, NETWORK).unwrap().netns, None);
-    for command in ["GC", "STATUS"] {
-        parse(&environment(&[("CNI_COMMAND", command)]), NETWORK).unwrap();
-    }
+    parse(&environment(&[("CNI_COMMAND", "STATUS")]), NETWORK).unwrap();
+    let gc = br#"{"cniVersion":"1.1.0","name":"nuage","cni.dev/valid-attachments":[]}"#;
+    parse(&environment(&[("CNI_COMMAND", "GC")]), gc).unwrap();
 }
 
 #[test]
@@ -77,12 +77,90 @@ fn a_configuration_that_cannot_be_honoured_is_refused_with_its_code() {
         (r#"{"cniVersion":"1.0.0","name":"n","configDir":"x"}"#, 7),
         (r#"{"cniVersion":"1.0.0","name":"n","nuage":{"zoen":"x"}}"#, 7),
         (r#"{"cniVersion":"1.0.0","name":"n","ipam":{"type":"host-local"}}"#, 2),
-        (r#"{"cniVersion":"1.0.0","name":"n","prevResult":{"ips":[]}}"#, 2),
+        (r#"{"cniVersion":"1.0.0","name":"n","prevResult":[]}"#, 7),
+        (r#"{"cniVersion":"1.0.0","name":"n","prevResult":{"ips":[{"address":"x"}]}}"#, 7),
+        (r#"{"cniVersion":"1.0.0","name":"n","prevResult":{"interfaces":[{}]}}"#, 7),
+        (r#"{"cniVersion":"1.0.0","name":"n","ipFamilies":["IPv6"]}"#, 2),
+        (r#"{"cniVersion":"1.0.0","name":"n","ipFamilies":["IPv5"]}"#, 7),
+        (r#"{"cniVersion":"1.0.0","name":"n","runtimeConfig":{"portMappings":[{"hostPort":80}]}}"#, 2),
+        (r#"{"cniVersion":"1.0.0","name":"n","runtimeConfig":{"ips":["10.0.0.2/24","10.0.0.3/24"]}}"#, 2),
+        (r#"{"cniVersion":"1.0.0","name":"n","runtimeConfig":{"ips":["fd00::2/64"]}}"#, 2),
+        (r#"{"cniVersion":"1.0.0","name":"n","runtimeConfig":{"mac":"02:00:00:00:00"}}"#, 7),
+        (r#"{"cniVersion":"1.0.0","name":"n","runtimeConfig":{"mac":"03:00:00:00:00:01"}}"#, 7),
+        (r#"{"cniVersion":"1.0.0","name":"n","runtimeConfig":{"mtu":5}}"#, 7),
         (r#"{"cniVersion":"1.0.0","name":"n","runtimeConfig":{"bandwidth":{"ingressRate":1}}}"#, 2),
         (r#"{"cniVersion":"1.0.0","name":"n","runtimeConfig":{"ips":["x"]}}"#, 7),
     ];
     for (network, expected) in cases {
         assert_eq!(code(parse(&environment(ADD), network.as_bytes())), *expected, "{network}");
+    }
+}
+
+#[test]
+fn capabilities_that_ask_for_nothing_are_no_reason_to_refuse() {
+    let network =
+        br#"{"cniVersion":"1.0.0","name":"n","mtu":1400,"ipFamilies":["IPv4","IPv6"],"runtimeConfig":{
+        "bandwidth":{"ingressRate":0,"egressRate":0},"portMappings":[],"aliases":["a"],
+        "ips":["10.0.0.2"],"mac":"02:00:00:00:00:0A","mtu":1300}}"#;
+    let network = parse(&environment(ADD), network).unwrap().network;
+    assert_eq!(network.ips, ["10.0.0.2/32".parse().unwrap()]);
+    assert_eq!(
+        (network.mac.as_deref(), network.mtu, network.needs_ipv6),
+        (Some("02:00:00:00:00:0a"), Some(1300), true)
+    );
+}
+
+#[test]
+fn what_only_an_add_acts_on_keeps_no_del_from_its_work() {
+    let network = br#"{"cniVersion":"1.0.0","name":"n","ipam":{"type":"x"},"nuage":5,"mtu":1,"prevResult":7,
+        "runtimeConfig":{"bandwidth":{"ingressRate":1},"ips":["x"],"mac":"x"},"ipFamilies":[5]}"#;
+    let mut variables = environment(ADD);
+    assert_ne!(code(parse(&variables, network)), 0);
+    variables.insert("CNI_COMMAND".into(), "DEL".into());
+    parse(&variables, network).unwrap();
+}
+
+#[test]
+fn a_gc_that_does_not_say_what_is_valid_is_refused() {
+    let gc = environment(&[("CNI_COMMAND", "GC")]);
+    assert_eq!(code(parse(&gc, NETWORK)), 7);
+    for (list, expected) in [("null", 0), ("[]", 0), (r#"[{"containerID":"c","ifname":"eth0"}]"#, 1)] {
+        let network = format!(r#"{{"cniVersion":"1.1.0","name":"n","cni.dev/valid-attachments":{list}}}"#);
+        let request = parse(&gc, network.as_bytes()).unwrap();
+        assert_eq!(request.network.valid_attachments.len(), expected, "{list}");
+    }
+}
+
+#[test]
+fn what_was_made_before_stands_first_in_the_result_and_its_indices_stay_right() {
+    let before = json!({"cniVersion": "1.0.0", "interfaces": [{"name": "lo0", "sandbox": "/var/run/netns/x"}],
+        "ips": [{"address": "127.0.0.2/8", "interface": 0}], "routes": [], "dns": {"nameservers": ["10.1.1.1"]}});
+    let previous = Previous::read(&before).unwrap();
+    assert_eq!(previous.addresses("lo0"), ["127.0.0.2/8".parse().unwrap()]);
+    let result = result(&Attachment { previous: Some(previous), ..attachment() }, "1.0.0");
+    assert_eq!(result["interfaces"][0], before["interfaces"][0]);
+    assert_eq!(result["interfaces"][2]["name"], "eth0");
+    assert_eq!(result["ips"][0], before["ips"][0]);
+    assert_eq!(result["ips"][1]["interface"], 2);
+    assert_eq!(result["dns"], before["dns"]);
+}
+
+#[test]
+fn a_result_of_two_families_has_both_in_every_shape() {
+    let mut dual = attachment();
+    let gateway = "fd00::1".parse().unwrap();
+    dual.ips.push(("fd00::2/64".parse().unwrap(), Some(gateway)));
+    dual.routes.push(Route { destination: "::/0".parse().unwrap(), gateway: Some(gateway) });
+    let old = result(&dual, "0.2.0");
+    assert_eq!(
+        old["ip6"],
+        json!({"ip": "fd00::2/64", "gateway": "fd00::1", "routes": [{"dst": "::/0", "gw": "fd00::1"}]})
+    );
+    assert_eq!(old["ip4"]["ip"], "10.20.0.5/24");
+    for (version, family) in [("0.4.0", json!("6")), ("1.1.0", Value::Null)] {
+        let new = result(&dual, version);
+        assert_eq!((&new["ips"][1]["address"], &new["ips"][1]["version"]), (&json!("fd00::2/64"), &family));
+        assert_eq!(new["routes"][1], json!({"dst": "::/0", "gw": "fd00::1"}));
     }
 }
 
@@ -120,6 +198,7 @@ fn attachment() -> Attachment {
             Route { destination: "10.20.0.1/32".parse().unwrap(), gateway: None },
             Route { destination: "0.0.0.0/0".parse().unwrap(), gateway: Some(gateway) },
         ],
+        previous: None,
     }
 }
 
@@ -166,10 +245,13 @@ proptest! {
 
     #[test]
     fn no_network_configuration_makes_the_parser_panic(
-        key in "(cniVersion|name|configDir|nuage|prevResult|mtu|runtimeConfig|args|ipam|cni.dev/valid-attachments)",
+        key in "(cniVersion|name|configDir|nuage|prevResult|mtu|runtimeConfig|args|ipam|ipFamilies|cni.dev/valid-attachments)",
         value in prop_oneof![Just("null"), Just("5"), Just("\"x\""), Just("[]"), Just("[{}]"), Just("{\"a\":[1]}"), Just("{\"ips\":7}")],
+        command in "(ADD|DEL|CHECK|GC|STATUS|VERSION)",
     ) {
         let text = format!("{{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"{key}\":{value}}}");
-        let _ = parse(&environment(ADD), text.as_bytes());
+        let mut variables = environment(ADD);
+        variables.insert("CNI_COMMAND".into(), command);
+        let _ = parse(&variables, text.as_bytes());
     }
 }

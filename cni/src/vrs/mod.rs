@@ -1,21 +1,26 @@
 //! The client of the VRS: the rows that make a port and an entity, and the wait until the controller has resolved it.
 //! Works by names and stamps only, so that every operation can be repeated.
 
+mod make;
+mod original;
+mod remove;
 mod resolution;
 pub mod rows;
 
 use std::time::Duration;
 
 use nuage_ovsdb::client::{Client, Limits, OperationResult};
-use nuage_ovsdb::operation::{Condition, Mutation, Operation, set, uuid_json};
+use nuage_ovsdb::operation::{Condition, Operation};
 use nuage_ovsdb::value::Row;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::call::Call;
 use crate::error::Error;
-use crate::orchestrator::{Identity, Placement};
-pub use resolution::{Resolution, wait};
+pub use make::{Made, Making};
+pub use original::OriginalNames;
+pub use remove::Detached;
+pub use resolution::{Resolution, Watch, wait};
 
 /// The database of a VRS.
 pub const DATABASE: &str = "Open_vSwitch";
@@ -34,17 +39,32 @@ pub struct Vrs {
     client: Client,
     bridge: String,
     deadline: Instant,
+    /// Whether the port's row can tell a second address.
+    ipv6: bool,
+}
+
+/// A port's row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortRow {
+    /// The pod end's MAC address.
+    pub mac: String,
+    /// Its addresses, empty until it is resolved: IPv4, then IPv6.
+    pub addresses: Vec<String>,
+    /// The dotted mask of the IPv4 address.
+    pub mask: String,
 }
 
 /// What is on the switch of an attachment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The address in the port's row, if it is there; empty until it is resolved.
-    pub address: Option<String>,
+    /// The port's row, if it is there.
+    pub port: Option<PortRow>,
     /// The ports that the entity's row lists, if it is there.
     pub entity_ports: Option<Vec<String>>,
     /// Whether the switch has a port of that name.
     pub switch_port: bool,
+    /// Whether that port carries our stamps.
+    pub stamped: bool,
 }
 
 /// Whether a switch can take ports.
@@ -77,11 +97,11 @@ impl Vrs {
             .map_err(|_| unreachable("no answer in time".to_owned()))?
             .map_err(|error| unreachable(error.to_string()))?;
         let client = Client::spawn(stream, Limits { message_bytes: MAX_MESSAGE_BYTES });
-        Ok(Self { client, bridge: call.node.bridge.clone(), deadline })
+        Ok(Self { client, bridge: call.node.bridge.clone(), deadline, ipv6: false })
     }
 
     /// Connects and makes sure that the bridge is there and exactly one controller is master, which may take a moment
-    /// after a restart.
+    /// after a restart. Asks as well what its schema can tell.
     ///
     /// # Errors
     /// Code 11 where that is not so by the deadline or after 20 s.
@@ -91,7 +111,8 @@ impl Vrs {
         loop {
             let attempt = async {
                 let vrs = Self::connect_once(call, deadline).await?;
-                vrs.check_ready().await.map(|()| vrs)
+                let (ready, ipv6) = tokio::join!(biased; vrs.check_ready(), vrs.knows_ipv6());
+                ready.map(|()| Self { ipv6, ..vrs })
             };
             match attempt.await {
                 Err(error) if Instant::now() + pause >= deadline || error.code() != 11 => return Err(error),
@@ -101,6 +122,11 @@ impl Vrs {
             }
             pause = (pause * 2).min(MAX_PAUSE);
         }
+    }
+
+    /// Whether the port's row can tell a second address.
+    pub fn has_ipv6(&self) -> bool {
+        self.ipv6
     }
 
     fn remaining(&self) -> Duration {
@@ -153,141 +179,42 @@ impl Vrs {
         })
     }
 
-    async fn count(&self, table: &str, wheres: &[Condition]) -> Result<usize, Error> {
-        let results =
-            self.transact("counting rows", vec![Operation::select(table, wheres, &["_uuid"])]).await?;
-        Ok(results[0].rows().len())
+    /// Whether the port's row can tell a second address: the known schema cannot.
+    async fn knows_ipv6(&self) -> bool {
+        let nobody = [Condition::equals("name", "")];
+        let asked = Operation::select("Nuage_Port_Table", &nobody, &resolution::IPV6_COLUMNS);
+        self.client.transact(DATABASE, vec![asked], self.remaining()).await.is_ok()
     }
 
-    /// What is there of an attachment.
+    /// What is there of the attachment whose port has this name.
     ///
     /// # Errors
     /// The switch's refusal, or code 11.
-    pub async fn find(&self, identity: &Identity) -> Result<Found, Error> {
-        let port = [Condition::equals("name", identity.port_name.as_str())];
-        let entity = [Condition::equals("vm_uuid", identity.entity_uuid.as_str())];
-        let results = self
-            .transact(
-                "looking for the port",
-                vec![
-                    Operation::select("Nuage_Port_Table", &port, &["ip_addr"]),
-                    Operation::select("Nuage_VM_Table", &entity, &["ports"]),
-                    Operation::select("Port", &port, &["name"]),
-                ],
-            )
-            .await?;
-        let address = |row: &Row| row.get("ip_addr").and_then(Value::as_str).unwrap_or_default().to_owned();
+    pub async fn find(&self, entity_uuid: &str, port_name: &str, ipv6: bool) -> Result<Found, Error> {
+        let port = [Condition::equals("name", port_name)];
+        let entity = [Condition::equals("vm_uuid", entity_uuid)];
+        let columns = ["ip_addr", "subnet_mask", "mac", "ip6_addr"];
+        let asked = vec![
+            Operation::select("Nuage_Port_Table", &port, &columns[..if ipv6 { 4 } else { 3 }]),
+            Operation::select("Nuage_VM_Table", &entity, &["ports"]),
+            Operation::select("Port", &port, &["name", "external_ids"]),
+        ];
+        let results = self.transact("looking for the port", asked).await?;
+        let text =
+            |row: &Row, column: &str| row.get(column).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let port = |row: &Row| PortRow {
+            mac: text(row, "mac"),
+            addresses: ["ip_addr", "ip6_addr"].map(|column| text(row, column)).into(),
+            mask: text(row, "subnet_mask"),
+        };
         let ports = |row: &Row| row.get("ports").map(rows::strings).unwrap_or_default();
+        let stamped = |row: &Row| row.get("external_ids").is_some_and(rows::has_our_stamp);
         Ok(Found {
-            address: results[0].rows().first().map(address),
+            port: results[0].rows().first().map(port),
             entity_ports: results[1].rows().first().map(ports),
             switch_port: !results[2].rows().is_empty(),
+            stamped: results[2].rows().iter().any(stamped),
         })
-    }
-
-    /// Makes the port: in the switch, and its row. Fails rather than making a second one.
-    ///
-    /// # Errors
-    /// The switch's refusal, or code 11.
-    pub async fn create_port(
-        &self,
-        call: &Call<'_>,
-        identity: &Identity,
-        placement: &Placement,
-        mac: &str,
-    ) -> Result<(), Error> {
-        let port = identity.port_name.as_str();
-        let absent =
-            |table: &str| Operation::require(table, &[Condition::equals("name", port)], &["name"], true, &[]);
-        let bridge = [Condition::equals("name", self.bridge.as_str())];
-        let this_bridge = Row::from([("name".to_owned(), json!(self.bridge))]);
-        let operations = vec![
-            Operation::require("Bridge", &bridge, &["name"], true, &[this_bridge]),
-            absent("Port"),
-            absent("Nuage_Port_Table"),
-            Operation::insert("Interface", &rows::interface(call, identity), Some("interface")),
-            Operation::insert("Port", &rows::port(call, identity, "interface"), Some("port")),
-            Operation::mutate(
-                "Bridge",
-                &bridge,
-                &[Mutation::insert("ports", set([json!(["named-uuid", "port"])]))],
-            ),
-            Operation::insert(
-                "Nuage_Port_Table",
-                &rows::nuage_port(call, identity, placement, mac, &self.bridge),
-                None,
-            ),
-        ];
-        self.transact("creating the port", operations).await.map(drop)
-    }
-
-    /// Makes the entity, or adds the port to the entity that another interface of the sandbox has made.
-    ///
-    /// # Errors
-    /// The switch's refusal, or code 11.
-    pub async fn create_entity(
-        &self,
-        call: &Call<'_>,
-        identity: &Identity,
-        placement: &Placement,
-    ) -> Result<(), Error> {
-        let port = identity.port_name.as_str();
-        let this = [Condition::equals("vm_uuid", identity.entity_uuid.as_str())];
-        let there = !self.count("Nuage_VM_Table", &this).await?.eq(&0);
-        let operations = if there {
-            // A row that went meanwhile would make the mutation a silent nothing.
-            let row = Row::from([("vm_uuid".to_owned(), json!(identity.entity_uuid))]);
-            vec![
-                Operation::require("Nuage_VM_Table", &this, &["vm_uuid"], true, &[row]),
-                Operation::mutate("Nuage_VM_Table", &this, &[Mutation::insert("ports", set([json!(port)]))]),
-            ]
-        } else {
-            let absent = Operation::require("Nuage_VM_Table", &this, &["vm_uuid"], true, &[]);
-            vec![
-                absent,
-                Operation::insert("Nuage_VM_Table", &rows::nuage_entity(call, identity, placement), None),
-            ]
-        };
-        self.transact("creating the entity", operations).await.map(drop)
-    }
-
-    /// Takes everything of an attachment away: first the entity (or its port out of it), which detaches it from the
-    /// overlay, then the port's row and the port. What is not there is no error. Returns whether there were rows.
-    ///
-    /// # Errors
-    /// The switch's refusal, or code 11.
-    pub async fn remove(&self, identity: &Identity) -> Result<bool, Error> {
-        let port = identity.port_name.as_str();
-        let lists = [Condition::new("ports", "includes", port)];
-        let named = [Condition::equals("name", port)];
-        let empty = |which: Condition| [which, Condition::equals("ports", set([]))];
-        let own = Condition::equals("vm_uuid", identity.entity_uuid.as_str());
-        let entity_first = vec![
-            Operation::select("Nuage_VM_Table", &lists, &["_uuid"]),
-            Operation::select("Nuage_Port_Table", &named, &["name"]),
-            Operation::select("Port", &named, &["_uuid"]),
-            Operation::mutate("Nuage_VM_Table", &lists, &[Mutation::delete("ports", port)]),
-            Operation::delete("Nuage_VM_Table", &empty(own)),
-        ];
-        let results = self.transact("removing the entity", entity_first).await?;
-        let uuids = |result: &OperationResult| -> Vec<Value> {
-            let uuids = result.rows().into_iter().filter_map(|row| rows::uuid(row.get("_uuid")?));
-            uuids.map(uuid_json).collect()
-        };
-
-        let mut operations = vec![Operation::delete("Nuage_Port_Table", &named)];
-        for entity in uuids(&results[0]) {
-            // Of another key than this call's arguments give it: it is known by its port.
-            let this = empty(Condition::equals("_uuid", entity));
-            operations.push(Operation::delete("Nuage_VM_Table", &this));
-        }
-        for uuid in uuids(&results[2]) {
-            // A port without a bridge is collected by the database itself.
-            let holder = Condition::new("ports", "includes", uuid.clone());
-            operations.push(Operation::mutate("Bridge", &[holder], &[Mutation::delete("ports", uuid)]));
-        }
-        self.transact("removing the port", operations).await?;
-        Ok(results[..3].iter().any(|result| !result.rows().is_empty()))
     }
 }
 

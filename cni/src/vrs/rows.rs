@@ -22,6 +22,9 @@ const REASON_BOOTED: i64 = 1;
 /// The only network type that the product knows.
 const NETWORK_TYPE: &str = "ipv4";
 
+/// The stamp that every port of this plugin carries and no port of the original does.
+const SANDBOX_STAMP: &str = "nuage-cni-sandbox";
+
 fn row<const N: usize>(columns: [(&str, Value); N]) -> Row {
     columns.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -31,7 +34,7 @@ fn stamps(call: &Call<'_>, identity: &Identity) -> Value {
     let mut stamps = vec![
         ("vm-name", identity.entity_name.as_str()),
         ("vm-uuid", identity.entity_uuid.as_str()),
-        ("nuage-cni-sandbox", identity.container_id.as_str()),
+        (SANDBOX_STAMP, identity.container_id.as_str()),
         ("nuage-cni-interface", identity.ifname.as_str()),
         ("nuage-cni-network", call.request.network.name.as_str()),
     ];
@@ -40,6 +43,12 @@ fn stamps(call: &Call<'_>, identity: &Identity) -> Value {
         stamps.extend(pod.uid.as_deref().map(|uid| ("nuage-cni-pod-uid", uid)));
     }
     map(stamps)
+}
+
+/// Whether these `external_ids` carry a stamp that only this plugin makes.
+pub fn has_our_stamp(external_ids: &Value) -> bool {
+    let pairs = external_ids[1].as_array().map_or(&[][..], Vec::as_slice);
+    pairs.iter().any(|pair| pair[0] == SANDBOX_STAMP)
 }
 
 /// The row in `Interface`.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use nuage_cni::host::Host;
+use nuage_cni::host::{Host, Link, Route};
 use nuage_cni::orchestrator::Orchestrator;
 use nuage_cni::{Invocation, Outcome, invoke};
 use serde_json::{Value, json};
@@ -49,11 +49,13 @@ pub struct Sandbox {
     pub id: String,
     pub ifname: String,
     pub pod: Option<String>,
+    /// What the network configuration has beside the usual.
+    pub network: Value,
 }
 
 impl Sandbox {
     pub fn new(id: &str, pod: &str) -> Self {
-        Self { id: id.to_owned(), ifname: "eth0".to_owned(), pod: Some(pod.to_owned()) }
+        Self { id: id.to_owned(), ifname: "eth0".to_owned(), pod: Some(pod.to_owned()), network: json!({}) }
     }
 
     #[must_use]
@@ -61,7 +63,13 @@ impl Sandbox {
         Self { ifname: ifname.to_owned(), ..self.clone() }
     }
 
-    fn netns(&self) -> PathBuf {
+    /// The same with more in its network configuration.
+    #[must_use]
+    pub fn with(&self, network: Value) -> Self {
+        Self { network, ..self.clone() }
+    }
+
+    pub fn netns(&self) -> PathBuf {
         format!("/var/run/netns/{}", self.id).into()
     }
 }
@@ -108,11 +116,7 @@ impl Node {
     /// Calls the plugin in a process of its own. `None`: the process was killed.
     pub async fn call(&self, process: &Process, command: &str, sandbox: &Sandbox) -> Option<Outcome> {
         let netns = sandbox.netns();
-        {
-            let mut namespaces = held(&self.kernel.namespaces);
-            let inode = 4_026_532_000 + namespaces.len() as u64;
-            namespaces.entry(netns.clone()).or_insert(inode);
-        }
+        self.namespace(sandbox);
         let mut environment: BTreeMap<String, String> = [
             ("CNI_COMMAND", command),
             ("CNI_CONTAINERID", &sandbox.id),
@@ -129,7 +133,53 @@ impl Node {
             );
             environment.insert("CNI_ARGS".to_owned(), args);
         }
-        self.invoke(process, environment, json!({})).await
+        self.invoke(process, environment, sandbox.network.clone()).await
+    }
+
+    /// The sandbox's namespace, made if it is not there.
+    fn namespace(&self, sandbox: &Sandbox) -> u64 {
+        let mut namespaces = held(&self.kernel.namespaces);
+        let inode = 4_026_532_000 + namespaces.len() as u64;
+        *namespaces.entry(sandbox.netns()).or_insert(inode)
+    }
+
+    /// Attaches a sandbox as the original plugin did, without a journal, under the name `port`; a second port joins the
+    /// entity of the first.
+    pub fn attach_as_the_original(&self, sandbox: &Sandbox, port: &str) {
+        let (id, pod) = (&sandbox.id, sandbox.pod.as_ref().unwrap());
+        let stamps = json!(["map", [["vm-name", pod], ["vm-uuid", id]]]);
+        let named = ("name", json!(port));
+        let interface = self.switch.insert("Interface", &[named.clone(), ("external_ids", stamps.clone())]);
+        let interfaces = json!(["uuid", interface.to_string()]);
+        let row = [named.clone(), ("interfaces", interfaces), ("external_ids", stamps)];
+        let uuid = json!(["uuid", self.switch.insert("Port", &row).to_string()]);
+        self.switch.add_to_set("Bridge", "ports", &uuid);
+        let mac = "02:00:00:00:00:77";
+        self.switch.insert("Nuage_Port_Table", &[named, ("mac", json!(mac))]);
+        if self.switch.rows("Nuage_VM_Table").is_empty() {
+            let started = [("event", json!(2)), ("event_type", json!(0)), ("state", json!(1))];
+            let row = [("vm_uuid", json!(id)), ("vm_name", json!(pod)), ("ports", json!(port))];
+            self.switch.insert("Nuage_VM_Table", &[&row[..], &started].concat());
+        } else {
+            self.switch.add_to_set("Nuage_VM_Table", "ports", &json!(port));
+        }
+        self.switch.resolve();
+        let rows = self.switch.rows("Nuage_Port_Table");
+        let address =
+            rows.iter().find(|row| row["name"] == port).unwrap()["ip_addr"].as_str().unwrap().to_owned();
+        let link = Link {
+            name: sandbox.ifname.clone(),
+            mac: mac.to_owned(),
+            mtu: 1450,
+            up: true,
+            addresses: vec![format!("{address}/24").parse().unwrap()],
+            routes: vec![Route {
+                destination: "0.0.0.0/0".parse().unwrap(),
+                gateway: Some("10.0.0.1".parse().unwrap()),
+            }],
+        };
+        held(&self.kernel.pairs).insert(port.to_owned(), (self.namespace(sandbox), link));
+        held(&self.services.counted).insert(format!("shop/{pod}"));
     }
 
     pub async fn invoke(

@@ -34,6 +34,10 @@ struct State {
     presence: Presence,
     /// How long the controller takes; `None`: for ever.
     resolves_in: Option<Duration>,
+    /// Whether a port's row has columns for a second address.
+    ipv6: bool,
+    /// Whether the server is new enough for `monitor_cond`.
+    monitor_cond: bool,
 }
 
 /// The switch of a node.
@@ -49,7 +53,9 @@ fn row(pairs: &[(&str, Value)]) -> Row {
 
 fn elements(value: &Value) -> Vec<Value> {
     match value.as_array() {
-        Some(pair) if pair.first() == Some(&json!("set")) => pair[1].as_array().cloned().unwrap_or_default(),
+        Some(pair) if ["set", "map"].iter().any(|tag| pair.first() == Some(&json!(tag))) => {
+            pair[1].as_array().cloned().unwrap_or_default()
+        }
         _ => vec![value.clone()],
     }
 }
@@ -141,6 +147,8 @@ impl Database {
             rows_made: 0,
             presence: Presence::Up,
             resolves_in: Some(Duration::from_millis(20)),
+            ipv6: false,
+            monitor_cond: false,
         };
         let database = Self { state: Arc::new(Mutex::new(state)), version: watch::channel(0).0 };
         database.insert("Bridge", &[("name", json!("alubr0")), ("ports", json!(["set", []]))]);
@@ -152,11 +160,22 @@ impl Database {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn insert(&self, table: &str, columns: &[(&str, Value)]) {
+    pub fn insert(&self, table: &str, columns: &[(&str, Value)]) -> Uuid {
         let mut state = self.state();
         state.rows_made += 1;
         let uuid = Uuid::from_u128(state.rows_made);
         state.tables.entry(table.to_owned()).or_default().insert(uuid, row(columns));
+        uuid
+    }
+
+    /// Adds an element to a set in every row of a table.
+    pub fn add_to_set(&self, table: &str, column: &str, element: &Value) {
+        self.change(table, |rows| {
+            for row in rows.values_mut() {
+                let all = elements(&row[column]).into_iter().chain([element.clone()]);
+                row.insert(column.to_owned(), set(&all.map(|element| element.to_string()).collect()));
+            }
+        });
     }
 
     pub fn set_presence(&self, presence: Presence) {
@@ -172,6 +191,16 @@ impl Database {
         self.state().resolves_in = delay;
     }
 
+    /// Lets a port's row tell a second address.
+    pub fn know_ipv6(&self) {
+        self.state().ipv6 = true;
+    }
+
+    /// Makes the server one that selects rows itself.
+    pub fn know_conditions(&self) {
+        self.state().monitor_cond = true;
+    }
+
     /// The rows of a table, without their identifiers.
     pub fn rows(&self, table: &str) -> Vec<Row> {
         self.state().tables.get(table).into_iter().flat_map(|rows| rows.values().cloned()).collect()
@@ -184,17 +213,23 @@ impl Database {
     }
 
     /// Resolves what can be resolved: ports that a started entity lists.
-    fn resolve(&self) {
+    pub fn resolve(&self) {
         let mut state = self.state();
         let entities = state.tables.get("Nuage_VM_Table").into_iter().flat_map(BTreeMap::values);
         let started = entities.filter(|entity| entity["event"] == 2 && entity["state"] == 1);
         let listed: Vec<Value> = started.flat_map(|entity| elements(&entity["ports"])).collect();
+        let ipv6 = state.ipv6;
         let ports = state.tables.entry("Nuage_Port_Table".to_owned()).or_default();
         for (uuid, port) in ports.iter_mut().filter(|(_, port)| listed.contains(&port["name"])) {
             let last = uuid.as_u128() % 250 + 2;
             port.insert("ip_addr".to_owned(), json!(format!("10.0.0.{last}")));
             port.insert("subnet_mask".to_owned(), json!("255.255.255.0"));
             port.insert("gateway".to_owned(), json!("10.0.0.1"));
+            if ipv6 {
+                port.insert("ip6_addr".to_owned(), json!(format!("fd00::{last}")));
+                port.insert("ip6_prefix_len".to_owned(), json!(64));
+                port.insert("ip6_gateway".to_owned(), json!("fd00::1"));
+            }
         }
         drop(state);
         self.version.send_modify(|version| *version += 1);
@@ -211,6 +246,11 @@ impl Database {
         }
         let mut results = Vec::new();
         for operation in operations {
+            if !state.ipv6 && operation["columns"].to_string().contains("ip6_") {
+                results.push(json!({"error": "unknown column", "details": operation.to_string()}));
+                results.resize(operations.len(), Value::Null);
+                return json!(results);
+            }
             match operate(&mut tables, operation, &names, &mut made) {
                 Ok(result) => results.push(result),
                 Err(error) => {
@@ -246,12 +286,14 @@ impl Database {
                 let Message::Request { method, params, id } = message else { continue };
                 let answer = match method.as_str() {
                     "transact" => process.operate("switch transact", || self.transact(&params[1..])),
-                    "monitor" => process.operate("switch monitor", || {
-                        let mut monitor = Monitor::new(&params);
-                        let rows = monitor.changes(&self.state().tables);
-                        monitors.push(monitor);
-                        rows
-                    }),
+                    name if name == "monitor" || (name == "monitor_cond" && self.state().monitor_cond) => {
+                        process.operate("switch monitor", || {
+                            let mut monitor = Monitor::new(&params, name == "monitor_cond");
+                            let rows = monitor.changes(&self.state().tables);
+                            monitors.push(monitor);
+                            rows
+                        })
+                    }
                     _ => {
                         let answer =
                             Message::Response { result: Value::Null, error: json!("unknown method"), id };
@@ -282,7 +324,8 @@ impl Database {
                 let changes = monitor.changes(&self.state().tables);
                 if changes.as_object().is_some_and(|changes| !changes.is_empty()) {
                     let params = vec![monitor.id.clone(), changes];
-                    let update = Message::Notification { method: "update".to_owned(), params };
+                    let method = if monitor.second_form { "update2" } else { "update" };
+                    let update = Message::Notification { method: method.to_owned(), params };
                     let _ = stream.write_all(&update.encode()).await;
                 }
             }
@@ -360,31 +403,59 @@ struct Monitor {
     id: Value,
     table: String,
     columns: Value,
+    wheres: Value,
+    /// `initial`, `insert`, `modify`, `delete` instead of `old` and `new`.
+    second_form: bool,
+    begun: bool,
     seen: BTreeMap<Uuid, Row>,
 }
 
 impl Monitor {
-    fn new(params: &[Value]) -> Self {
+    fn new(params: &[Value], second_form: bool) -> Self {
         let (table, request) = params[2].as_object().unwrap().iter().next().unwrap();
         let columns = request[0]["columns"].clone();
-        Self { id: params[1].clone(), table: table.clone(), columns, seen: BTreeMap::new() }
+        let wheres = if second_form { request[0]["where"].clone() } else { json!([]) };
+        let (id, table) = (params[1].clone(), table.clone());
+        Self { id, table, columns, wheres, second_form, begun: false, seen: BTreeMap::new() }
     }
 
     fn changes(&mut self, tables: &Tables) -> Value {
         let rows = tables.get(&self.table).into_iter().flatten();
+        let wanted = rows.filter(|(uuid, row)| matches(**uuid, row, &self.wheres));
         let now: BTreeMap<Uuid, Row> =
-            rows.map(|(uuid, row)| (*uuid, project(*uuid, row, &self.columns))).collect();
+            wanted.map(|(uuid, row)| (*uuid, project(*uuid, row, &self.columns))).collect();
         let mut changes = Map::new();
         for uuid in now.keys().chain(self.seen.keys()) {
             let (old, new) = (self.seen.get(uuid), now.get(uuid));
             if old != new {
-                let sides = [("old", old), ("new", new)];
-                let change: Map<String, Value> =
-                    sides.into_iter().filter_map(|(key, row)| Some((key.to_owned(), json!(row?)))).collect();
-                changes.insert(uuid.to_string(), Value::Object(change));
+                let change = if self.second_form { self.second(old, new) } else { first(old, new) };
+                changes.insert(uuid.to_string(), change);
             }
         }
         self.seen = now;
+        self.begun = true;
         if changes.is_empty() { json!({}) } else { json!({ &self.table: changes }) }
     }
+
+    fn second(&self, old: Option<&Row>, new: Option<&Row>) -> Value {
+        match (old, new) {
+            (None, Some(new)) if self.begun => json!({ "insert": new }),
+            (None, Some(new)) => json!({ "initial": new }),
+            (Some(old), Some(new)) => {
+                let changed: Row = new
+                    .clone()
+                    .into_iter()
+                    .filter(|(column, value)| old.get(column) != Some(value))
+                    .collect();
+                json!({ "modify": changed })
+            }
+            (_, None) => json!({ "delete": null }),
+        }
+    }
+}
+
+fn first(old: Option<&Row>, new: Option<&Row>) -> Value {
+    let sides = [("old", old), ("new", new)];
+    let there = sides.into_iter().filter_map(|(key, row)| Some((key.to_owned(), json!(row?))));
+    Value::Object(there.collect())
 }

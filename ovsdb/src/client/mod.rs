@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::operation::Operation;
@@ -46,6 +47,11 @@ impl OperationResult {
     /// How many rows an update, mutate or delete matched.
     pub fn count(&self) -> u64 {
         self.0["count"].as_u64().unwrap_or(0)
+    }
+
+    /// The row that an insert made.
+    pub fn uuid(&self) -> Option<Uuid> {
+        Uuid::try_parse(self.0["uuid"][1].as_str()?).ok()
     }
 
     /// The rows of a select.

@@ -1,0 +1,95 @@
+//! What calls tell each other beside the records, in files that a reboot takes away: that a DEL waits for a running ADD,
+//! and that an attachment is gone for good. Losing one costs time or a repeated notice, never an attachment.
+
+use std::time::Duration;
+
+use super::{Journal, failed};
+use crate::error::Error;
+
+/// How long it is remembered that an attachment is gone: a runtime repeats its DEL within minutes.
+const TOMBSTONE_LIFE: Duration = Duration::from_mins(10);
+/// More than a node can attach and detach in that time.
+const MAX_TOMBSTONES: usize = 1024;
+
+/// The port and the time of a tombstone, which its name tells: `PORT.MILLISECONDS`.
+fn parse(name: &str) -> Option<(&str, Duration)> {
+    let (port, time) = name.rsplit_once('.')?;
+    Some((port, Duration::from_millis(time.parse().ok()?)))
+}
+
+impl Journal<'_> {
+    /// Asks an ADD of this port that is running to give up.
+    ///
+    /// # Errors
+    /// Code 5 where the disk refuses.
+    pub fn ask_to_stop(&self, port_name: &str) -> Result<(), Error> {
+        if self.is_asked_to_stop(port_name) {
+            return Ok(());
+        }
+        let path = self.stops.join(port_name);
+        self.files.write_lightly(&path, b"").map_err(|error| failed("writing", &path, &error))
+    }
+
+    /// Whether a DEL waits for the ADD of this port. What cannot be read is no reason to stop.
+    pub fn is_asked_to_stop(&self, port_name: &str) -> bool {
+        self.files.read(&self.stops.join(port_name), 0).is_ok_and(|mark| mark.is_some())
+    }
+
+    /// Takes the wish back: whoever has the sandbox's lock begins anew.
+    pub fn forget_stop(&self, port_name: &str) {
+        let _ = self.files.remove(&self.stops.join(port_name));
+    }
+
+    fn tombstones(&self) -> Vec<String> {
+        self.files.list(&self.gone).unwrap_or_default()
+    }
+
+    /// Whether time has gone over a tombstone. One of the future is of a clock that was wrong.
+    fn is_weathered(&self, time: Duration) -> bool {
+        self.clock.now().abs_diff(time) >= TOMBSTONE_LIFE
+    }
+
+    /// Remembers that the attachment is gone and that everybody has been told.
+    ///
+    /// # Errors
+    /// Code 5 where the disk refuses.
+    pub fn bury(&self, port_name: &str) -> Result<(), Error> {
+        let mut standing: Vec<(Duration, String)> = Vec::new();
+        for name in self.tombstones() {
+            match parse(&name) {
+                Some((port, time)) if port != port_name && !self.is_weathered(time) => {
+                    standing.push((time, name));
+                }
+                _ => drop(self.files.remove(&self.gone.join(name))),
+            }
+        }
+        standing.sort();
+        let crowd = (standing.len() + 1).saturating_sub(MAX_TOMBSTONES);
+        for (_, oldest) in standing.iter().take(crowd) {
+            let _ = self.files.remove(&self.gone.join(oldest));
+        }
+        let path = self.gone.join(format!("{port_name}.{}", self.clock.now().as_millis()));
+        self.files.write_lightly(&path, b"").map_err(|error| failed("writing", &path, &error))
+    }
+
+    /// Whether an earlier DEL has taken the attachment away and told everybody, minutes ago at most.
+    pub fn is_buried(&self, port_name: &str) -> bool {
+        let names = self.tombstones();
+        let mut stones = names.iter().filter_map(|name| parse(name));
+        stones.any(|(port, time)| port == port_name && !self.is_weathered(time))
+    }
+
+    /// Forgets that there was an attachment before this one.
+    ///
+    /// # Errors
+    /// Code 5 where the disk refuses.
+    pub fn exhume(&self, port_name: &str) -> Result<(), Error> {
+        for name in self.tombstones() {
+            if parse(&name).is_some_and(|(port, _)| port == port_name) {
+                let path = self.gone.join(name);
+                self.files.remove(&path).map_err(|error| failed("removing", &path, &error))?;
+            }
+        }
+        Ok(())
+    }
+}
