@@ -261,7 +261,7 @@ async fn meanwhile(node: &Node, command: &str, second: &Sandbox) -> (Outcome, Ou
 #[tokio::test(start_paused = true)]
 async fn a_del_ends_an_add_of_the_same_interface_that_is_running() {
     let node = Node::new();
-    let (add, del, took) = meanwhile(&node, "DEL", &sandbox()).await;
+    let (add, del, took) = Box::pin(meanwhile(&node, "DEL", &sandbox())).await;
     assert_eq!((code(&add), code(&del)), (107, 0), "{} {}", details(&add), details(&del));
     assert!(took <= Duration::from_secs(1), "{took:?}");
     assert_nothing(&node);
@@ -285,7 +285,7 @@ async fn a_wish_that_a_killed_del_left_behind_ends_no_add() {
 #[tokio::test(start_paused = true)]
 async fn a_del_of_another_interface_of_the_sandbox_waits_its_turn_or_says_to_try_again() {
     let node = Node::new();
-    let (add, del, took) = meanwhile(&node, "DEL", &sandbox().interface("net1")).await;
+    let (add, del, took) = Box::pin(meanwhile(&node, "DEL", &sandbox().interface("net1"))).await;
     assert_eq!((code(&add), code(&del)), (101, 11), "{}", details(&del));
     assert!(took <= Duration::from_secs(5), "{took:?}");
     assert_nothing(&node);

@@ -94,7 +94,7 @@ impl Files for ProcessFiles {
 }
 
 /// The time of day when a node is made.
-const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+const EPOCH: Duration = Duration::from_hours(490_896);
 
 /// The time of day, which moves with the test's; it holds when the node was made.
 pub struct VirtualClock(pub Instant);
