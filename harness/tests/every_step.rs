@@ -1,6 +1,6 @@
 //! Whatever fails, and wherever the plugin is killed, a following DEL leaves nothing: every operation below the seams is
 //! failed in turn, and the process is killed at every operation in turn.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -214,19 +214,40 @@ fn fated(host: &Host, fate: &Arc<Fate>) -> Host {
 
 const NETNS: &str = "/var/run/netns/cni-1";
 
-fn invocation(command: &str, netns: &str) -> Invocation {
+/// What the call that meets the mishap is about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Case {
+    /// The first interface of its sandbox.
+    First,
+    /// Another one, which shares the entity of the first.
+    Second,
+    /// The first, after another plugin of the list.
+    Chained,
+}
+
+impl Case {
+    fn ifname(self) -> &'static str {
+        if self == Self::Second { "net1" } else { "eth0" }
+    }
+}
+
+fn invocation(case: Case, command: &str, netns: &str) -> Invocation {
     let variables = [
         ("CNI_COMMAND", command),
         ("CNI_CONTAINERID", "sandbox-1"),
         ("CNI_NETNS", netns),
-        ("CNI_IFNAME", "eth0"),
+        ("CNI_IFNAME", case.ifname()),
         ("CNI_ARGS", "K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0;K8S_POD_INFRA_CONTAINER_ID=sandbox-1"),
     ];
     let environment: BTreeMap<String, String> =
         variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let network = json!({
+    let mut network = json!({
         "cniVersion": "1.0.0", "name": "nuage", "type": "nuage-cni-k8s", "configDir": config_directory("node-1")
     });
+    if case == Case::Chained {
+        let other = json!([{"name": "other0", "sandbox": NETNS}]);
+        network["prevResult"] = json!({"cniVersion": "1.0.0", "interfaces": other, "ips": [], "dns": {}});
+    }
     Invocation {
         orchestrator: Orchestrator::Kubernetes,
         environment,
@@ -249,8 +270,8 @@ fn journal(world: &World) -> Vec<String> {
 }
 
 /// One world, one pod, one mishap during `command`. Returns whether its turn came at all.
-async fn survives(command: &str, mishap: Mishap, turn: usize) -> bool {
-    let story = format!("{command}, {mishap:?} at {turn}");
+async fn survives(case: Case, command: &str, mishap: Mishap, turn: usize) -> bool {
+    let story = format!("{case:?}, {command}, {mishap:?} at {turn}");
     let world = World::new(&Cluster { nodes: 1, parallel: 1 }, 1, Tampering::default()).unwrap();
     world
         .kube
@@ -259,10 +280,19 @@ async fn survives(command: &str, mishap: Mishap, turn: usize) -> bool {
     world.nodes[0].kernel.add_namespace(Path::new(NETNS), "sandbox-1");
     let host = world.host(0);
     let fate = Arc::new(Fate { done: AtomicUsize::new(0), turn, mishap });
-    if command == "DEL" {
-        assert_eq!(call(host.clone(), invocation("ADD", NETNS)).await.expect(&story).exit_code, 0, "{story}");
+    let mut before = Vec::new();
+    if case == Case::Second {
+        before.push(Case::First);
     }
-    let met = call(fated(&host, &fate), invocation(command, NETNS)).await;
+    if command == "DEL" {
+        before.push(case);
+    }
+    for one in before {
+        let added = call(host.clone(), invocation(one, "ADD", NETNS)).await.expect(&story);
+        assert_eq!(added.exit_code, 0, "{story}: {added:?}");
+    }
+    let (rows, records) = (world.leftovers(), journal(&world));
+    let met = call(fated(&host, &fate), invocation(case, command, NETNS)).await;
     let came = fate.done.load(Ordering::Relaxed) > turn;
     if let Some(outcome) = &met {
         // Whoever answers answers in one JSON text or, a DEL, in none.
@@ -275,15 +305,19 @@ async fn survives(command: &str, mishap: Mishap, turn: usize) -> bool {
     {
         // A failed ADD has cleaned up after itself, or its journal knows what it owes.
         tokio::time::sleep(Duration::from_secs(5)).await;
-        assert!(
-            world.leftovers().is_empty() || !journal(&world).is_empty(),
-            "{story}: {:?}",
-            world.leftovers()
-        );
+        assert!(world.leftovers() == rows || journal(&world) != records, "{story}: {:?}", world.leftovers());
     }
-    for netns in [NETNS, ""] {
-        let outcome = call(host.clone(), invocation("DEL", netns)).await.expect(&story);
-        assert_eq!((outcome.exit_code, outcome.stdout.len()), (0, 0), "{story}: {outcome:?}");
+    let all = if case == Case::Second { vec![case, Case::First] } else { vec![case] };
+    for one in all {
+        for netns in [NETNS, ""] {
+            let outcome = call(host.clone(), invocation(one, "DEL", netns)).await.expect(&story);
+            assert_eq!((outcome.exit_code, outcome.stdout.len()), (0, 0), "{story}: {outcome:?}");
+        }
+        if one == Case::Second {
+            // The pod's first interface is as it was.
+            let checked = call(host.clone(), invocation(Case::First, "CHECK", NETNS)).await.expect(&story);
+            assert_eq!(checked.exit_code, 0, "{story}: {checked:?}");
+        }
     }
     // The controller tells the VSD a moment later.
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -294,17 +328,23 @@ async fn survives(command: &str, mishap: Mishap, turn: usize) -> bool {
 }
 
 fn every_turn(command: &str, mishap: Mishap) {
-    let mut turns = 0;
-    loop {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        if !LocalSet::new().block_on(&runtime, survives(command, mishap, turns)) {
-            break;
+    for case in [Case::First, Case::Second, Case::Chained] {
+        let mut turns = 0;
+        loop {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            if !LocalSet::new().block_on(&runtime, survives(case, command, mishap, turns)) {
+                break;
+            }
+            turns += 1;
+            assert!(turns < 500, "an end is expected");
         }
-        turns += 1;
-        assert!(turns < 500, "an end is expected");
+        eprintln!("{command}, {case:?}, {mishap:?}: {turns} turns, none skipped");
+        assert!(turns > 4, "{command} has more operations than {turns}");
     }
-    assert!(turns > 4, "{command} has more operations than {turns}");
 }
 
 #[test]
