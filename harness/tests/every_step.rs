@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ enum Mishap {
     Killed,
     /// The process is killed after it: it happens, nothing after does.
     KilledAfter,
+    /// The process is killed when it would be polled again: every point at which it waits has such a turn.
+    Dropped,
 }
 
 /// Counts operations and says what becomes of each.
@@ -42,6 +44,7 @@ struct Fate {
     done: AtomicUsize,
     turn: usize,
     mishap: Mishap,
+    severed: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -58,6 +61,7 @@ impl Fate {
             Mishap::Fails if number == self.turn => Verdict::Fails,
             Mishap::Killed if number >= self.turn => Verdict::Never,
             Mishap::KilledAfter if number > self.turn => Verdict::Never,
+            Mishap::Dropped if self.is_dead() => Verdict::Never,
             _ => Verdict::Goes,
         }
     }
@@ -68,6 +72,7 @@ impl Fate {
             Mishap::Fails => false,
             Mishap::Killed => done > self.turn,
             Mishap::KilledAfter => done > self.turn + 1,
+            Mishap::Dropped => self.severed.load(Ordering::Relaxed),
         }
     }
 
@@ -264,6 +269,21 @@ async fn call(host: Host, invocation: Invocation) -> Option<Outcome> {
     answer.ok().map(|outcome| outcome.expect("no panic"))
 }
 
+/// A call that is polled so often, then cut from its seams and dropped.
+async fn dropped(host: Host, invocation: Invocation, fate: &Fate) -> Option<Outcome> {
+    let mut process = Box::pin(async move { invoke(&host, invocation).await });
+    let mut polls = 0;
+    std::future::poll_fn(|context| {
+        if polls == fate.turn {
+            fate.severed.store(true, Ordering::Relaxed);
+            return Poll::Ready(None);
+        }
+        polls += 1;
+        process.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
 fn journal(world: &World) -> Vec<String> {
     let directory: PathBuf = config_directory("node-1").join("state/attachments");
     world.nodes[0].files.list(&directory).unwrap()
@@ -279,7 +299,7 @@ async fn survives(case: Case, command: &str, mishap: Mishap, turn: usize) -> boo
         .unwrap();
     world.nodes[0].kernel.add_namespace(Path::new(NETNS), "sandbox-1");
     let host = world.host(0);
-    let fate = Arc::new(Fate { done: AtomicUsize::new(0), turn, mishap });
+    let fate = Arc::new(Fate { done: AtomicUsize::new(0), turn, mishap, severed: AtomicBool::new(false) });
     let mut before = Vec::new();
     if case == Case::Second {
         before.push(Case::First);
@@ -292,8 +312,15 @@ async fn survives(case: Case, command: &str, mishap: Mishap, turn: usize) -> boo
         assert_eq!(added.exit_code, 0, "{story}: {added:?}");
     }
     let (rows, records) = (world.leftovers(), journal(&world));
-    let met = call(fated(&host, &fate), invocation(case, command, NETNS)).await;
-    let came = fate.done.load(Ordering::Relaxed) > turn;
+    let (seams, what) = (fated(&host, &fate), invocation(case, command, NETNS));
+    let met = match mishap {
+        Mishap::Dropped => dropped(seams, what, &fate).await,
+        _ => call(seams, what).await,
+    };
+    let came = match mishap {
+        Mishap::Dropped => met.is_none(),
+        _ => fate.done.load(Ordering::Relaxed) > turn,
+    };
     if let Some(outcome) = &met {
         // Whoever answers answers in one JSON text or, a DEL, in none.
         let json = serde_json::from_slice::<serde_json::Value>(&outcome.stdout).is_ok();
@@ -370,4 +397,14 @@ fn a_del_whose_every_operation_fails_in_turn_leaves_nothing_after_the_next() {
 #[test]
 fn a_del_that_is_killed_at_every_operation_in_turn_leaves_nothing_after_the_next() {
     every_turn("DEL", Mishap::Killed);
+}
+
+#[test]
+fn an_add_that_is_dropped_at_every_poll_in_turn_leaves_nothing_after_del() {
+    every_turn("ADD", Mishap::Dropped);
+}
+
+#[test]
+fn a_del_that_is_dropped_at_every_poll_in_turn_leaves_nothing_after_the_next() {
+    every_turn("DEL", Mishap::Dropped);
 }
