@@ -44,7 +44,7 @@ fn row(columns: &[(&str, Value)]) -> Row {
 }
 
 /// Open vSwitch's schema with the Nuage tables, as far as they are known.
-fn schema() -> Value {
+fn schema(ipv6: bool) -> Value {
     let mut schema: Value = serde_json::from_slice(&std::fs::read(SCHEMA).unwrap()).unwrap();
     let map = json!({"type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}});
     let set = json!({"type": {"key": "string", "min": 0, "max": "unlimited"}});
@@ -68,6 +68,13 @@ fn schema() -> Value {
                 columns[name] = json!({"type": kind});
             }
         }
+        if ipv6 && table == "Nuage_Port_Table" {
+            for (name, kind) in
+                [("ip6_addr", "string"), ("ip6_prefix_len", "integer"), ("ip6_gateway", "string")]
+            {
+                columns[name] = json!({"type": kind});
+            }
+        }
         schema["tables"][table] = json!({"columns": columns, "isRoot": true});
     }
     schema
@@ -80,9 +87,13 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
+        Self::with_schema(&schema(false)).await
+    }
+
+    async fn with_schema(schema: &Value) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        std::fs::write(path("schema"), schema().to_string()).unwrap();
+        std::fs::write(path("schema"), schema.to_string()).unwrap();
         let made = Command::new("ovsdb-tool").arg("create").arg(path("conf.db")).arg(path("schema")).status();
         assert!(made.unwrap().success());
         let root = directory.path().display();
@@ -158,14 +169,20 @@ impl Drop for Site {
 
 /// Answers for the port of every entity that comes, as a controller does.
 async fn resolve(client: Client) {
+    resolve_with(client, &[]).await;
+}
+
+/// The same with more columns.
+async fn resolve_with(client: Client, more: &[(&str, Value)]) {
     let entities = vec![MonitorTable::new("Nuage_VM_Table", &["vm_uuid", "ports"])];
     let mut monitor = client.monitor(DATABASE, entities, PATIENCE).await.unwrap();
     loop {
-        let answer = row(&[
+        let mut answer = row(&[
             ("ip_addr", json!("10.88.0.7")),
             ("subnet_mask", json!("255.255.255.0")),
             ("gateway", json!("10.88.0.1")),
         ]);
+        answer.extend(row(more));
         for entity in monitor.rows().values() {
             let named = [Condition::equals("name", entity["ports"].clone())];
             let update = Operation::update("Nuage_Port_Table", &named, &answer);
@@ -288,6 +305,35 @@ async fn a_namespace_is_attached_compared_and_detached() {
     assert_success(&sandbox.call(&site, "DEL", true).await);
     assert_success(&sandbox.call(&site, "DEL", false).await);
     site.assert_nothing(&port).await;
+    controller.abort();
+}
+
+#[tokio::test]
+async fn a_namespace_gets_both_addresses_from_a_server_whose_schema_has_them() {
+    if lacks("a_namespace_gets_both_addresses_from_a_server_whose_schema_has_them") {
+        return;
+    }
+    let (site, sandbox) = (Site::with_schema(&schema(true)).await, Sandbox::new());
+    let client = site.connect().await;
+    let controller = tokio::spawn(async move {
+        let six = [
+            ("ip6_addr", json!("fd00:88::7")),
+            ("ip6_prefix_len", json!(64)),
+            ("ip6_gateway", json!("fd00:88::1")),
+        ];
+        resolve_with(client, &six).await;
+    });
+    let added = sandbox.call(&site, "ADD", true).await;
+    assert_success(&added);
+    let result: Value = serde_json::from_slice(&added.stdout).unwrap();
+    assert_eq!(result["ips"][1]["address"], "fd00:88::7/64", "{result}");
+    let host = node::host();
+    let netns = host.links.open_netns(&sandbox.netns()).await.unwrap();
+    let link = host.links.find(Some(&netns), "eth0").await.unwrap().unwrap();
+    assert_eq!(link.addresses.len(), 2, "{link:?}");
+    assert_success(&sandbox.call(&site, "CHECK", true).await);
+    assert_success(&sandbox.call(&site, "DEL", true).await);
+    site.assert_nothing(&sandbox.identity().port_name).await;
     controller.abort();
 }
 

@@ -317,7 +317,7 @@ async fn survives(case: Case, command: &str, mishap: Mishap, turn: usize) -> boo
         Mishap::Dropped => dropped(seams, what, &fate).await,
         _ => call(seams, what).await,
     };
-    let came = match mishap {
+    let happened = match mishap {
         Mishap::Dropped => met.is_none(),
         _ => fate.done.load(Ordering::Relaxed) > turn,
     };
@@ -351,7 +351,7 @@ async fn survives(case: Case, command: &str, mishap: Mishap, turn: usize) -> boo
     assert_eq!(world.leftovers(), Vec::<String>::new(), "{story}");
     assert_eq!(journal(&world), Vec::<String>::new(), "{story}");
     world.end();
-    came
+    happened
 }
 
 fn every_turn(command: &str, mishap: Mishap) {
