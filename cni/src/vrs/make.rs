@@ -33,7 +33,7 @@ pub struct Made {
     pub rows: BTreeMap<String, String>,
 }
 
-/// The place of the new rows in the answer to [`port_operations`].
+/// The place of the new rows in the answer to [`Vrs::port_operations`].
 const PORT_INSERTS: [(usize, &str); 3] = [(3, "Interface"), (4, "Port"), (6, "Nuage_Port_Table")];
 
 impl Vrs {
