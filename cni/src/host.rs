@@ -162,6 +162,9 @@ pub enum LinkError {
     /// The link is not there.
     #[error("link {0} does not exist")]
     NoSuchLink(String),
+    /// The kernel takes no IPv6 address for the link.
+    #[error("link {0} takes no IPv6 address: IPv6 is disabled there (sysctl net.ipv6.conf.all.disable_ipv6)")]
+    NoIpv6(String),
     /// The platform has no such thing.
     #[error("links need Linux")]
     Unsupported,
@@ -196,10 +199,12 @@ pub trait Links: Send + Sync {
     /// [`LinkError::Exists`] where either name is taken (nothing is made then), or the kernel's refusal.
     async fn create_veth(&self, netns: &Netns, pair: &VethPair) -> Result<String, LinkError>;
 
-    /// Adds addresses, then routes (in order), to a link inside `netns`. What is there already is no error.
+    /// Adds addresses, then routes (in order), to a link inside `netns`, and tells its neighbours of the addresses. What
+    /// is there already is no error; an IPv6 address can be used at once (no duplicate address detection: the
+    /// controller has handed it out once).
     ///
     /// # Errors
-    /// [`LinkError::NoSuchLink`] or the kernel's refusal.
+    /// [`LinkError::NoSuchLink`], [`LinkError::NoIpv6`] or the kernel's refusal.
     async fn configure(
         &self,
         netns: &Netns,
