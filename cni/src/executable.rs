@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
-use crate::config::{load_kubeconfig, load_node, load_vsp};
+use crate::config::{load_node, load_vsp};
 use crate::error::Error;
 use crate::host::Host;
 use crate::orchestrator::Orchestrator;
@@ -139,7 +139,7 @@ fn check_config(host: &Host, orchestrator: Orchestrator, directory: Option<&std:
     if orchestrator != Orchestrator::Mesos {
         match load_vsp(files, orchestrator, directory) {
             Ok(vsp) => {
-                errors.extend(load_kubeconfig(files, &vsp.kubeconfig).err());
+                errors.extend(vsp.kubeconfig(files).err());
                 if vsp.monitor.is_some() {
                     errors.extend(vsp.monitor_identity(files).err());
                 }

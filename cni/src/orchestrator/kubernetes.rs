@@ -8,7 +8,7 @@ use super::http_call::{excerpt, send};
 use super::labels::{self, Choices};
 use super::{Placement, Pod, monitor};
 use crate::call::Call;
-use crate::config::{VspConfig, load_kubeconfig, load_vsp};
+use crate::config::{VspConfig, load_vsp};
 use crate::error::Error;
 
 /// No pod object is longer: etcd takes 1.5 MB, and the API server's answer can be larger.
@@ -96,7 +96,7 @@ async fn get_pod(call: &Call<'_>, vsp: &VspConfig, pod: &Pod) -> Result<Value, E
 
 /// Reads an object; `None` where there is none.
 async fn get(call: &Call<'_>, vsp: &VspConfig, path: &str) -> Result<Option<Value>, Error> {
-    let config = load_kubeconfig(&*call.host.files, &vsp.kubeconfig)?;
+    let config = vsp.kubeconfig(&*call.host.files)?;
     let service = call.host.http.client(&config.identity).map_err(|error| Error::Config {
         what: vsp.kubeconfig.display().to_string(),
         details: error.to_string(),
