@@ -37,12 +37,34 @@ pub struct Host {
     pub files: Arc<dyn Files>,
     /// The time of day, for what outlives a call. All waiting is tokio's, which virtual time drives.
     pub clock: Arc<dyn Clock>,
+    /// What calls say about themselves.
+    pub log: Arc<dyn Log>,
 }
 
 impl fmt::Debug for Host {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Host")
     }
+}
+
+/// A log, and when it is full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How long it gets before it is put away, in bytes.
+    pub bytes: u64,
+    /// How many that were put away are kept.
+    pub count: u32,
+}
+
+/// Takes what calls say about themselves. Never fails and never waits: what cannot be written is lost.
+pub trait Log: Send + Sync {
+    /// Writes a line; it comes without its end.
+    fn write(&self, file: &LogFile, line: &str);
+
+    /// Hands the figures of a call to whoever listens on `socket`.
+    fn report(&self, socket: &Path, datagram: &[u8]);
 }
 
 /// Tells the time of day.

@@ -9,6 +9,7 @@ pub mod host;
 mod invoke;
 pub mod journal;
 pub mod link;
+pub mod log;
 pub mod node;
 pub mod orchestrator;
 pub mod protocol;

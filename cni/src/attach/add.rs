@@ -71,10 +71,12 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
     };
     let mut progress = Progress { call: work, identity, netns, place, record, resolution: None };
     for step in plan.steps() {
+        let begun = Instant::now();
         if let Err(error) = progress.take(&journal, step).await {
             undo(call, &journal, &progress.record, step.undo()).await;
             return Err(error);
         }
+        call.log.phase(step.name(), begun);
     }
     debts::deliver(call, &journal, &identity.port_name).await;
     Ok(progress.attachment())

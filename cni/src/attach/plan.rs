@@ -36,6 +36,19 @@ pub(super) enum Step {
 }
 
 impl Step {
+    /// What figures call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::ClearLeftovers => "leftovers",
+            Self::CreateLink => "link",
+            Self::CreatePort => "port",
+            Self::CreateEntity => "entity",
+            Self::AwaitResolution => "resolution",
+            Self::ConfigureLink => "configure",
+            Self::WriteAttached => "record",
+        }
+    }
+
     /// Every step of an ADD that finds nothing, in order.
     const FRESH: [Self; 6] = [
         Self::CreateLink,

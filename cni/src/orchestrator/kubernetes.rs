@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::http_call::{excerpt, send};
 use super::labels::{self, Choices};
@@ -18,13 +19,20 @@ const PEER: &str = "the Kubernetes API server";
 /// Where a pod goes.
 pub(super) async fn placement(call: &Call<'_>, pod: &Pod) -> Result<Placement, Error> {
     let vsp = load_vsp(&*call.host.files, call.orchestrator, call.config_dir)?;
+    for warning in call.node.warnings.iter().chain(&vsp.warnings) {
+        call.log.warn("odd configuration", &[("what", warning)]);
+    }
+    let asking = Instant::now();
     let object = get_pod(call, &vsp, pod).await?;
+    call.log.phase("api", asking);
     check_uid(pod, &object["metadata"])?;
     let choices = labels::of_pod(&object["metadata"], &vsp)?;
     let zone = choices.zone.clone().unwrap_or_else(|| pod.namespace.clone());
     let (network, groups) = match &vsp.monitor {
         Some(_) => {
+            let asking = Instant::now();
             let assignment = monitor::assign(call, &vsp, pod, wish(pod, &choices)?).await?;
+            call.log.phase("monitor", asking);
             (assignment.subnet, assignment.policy_groups)
         }
         None => (without_monitor(call, &vsp, pod, &choices).await?, Vec::new()),

@@ -107,6 +107,16 @@ pub async fn placement(call: &Call<'_>) -> Result<Placement, Error> {
     if let Some(mac) = &call.request.network.mac {
         placement.mac = Some(mac.clone());
     }
+    call.log.debug(
+        "placed",
+        &[
+            ("enterprise", &placement.enterprise),
+            ("domain", &placement.domain),
+            ("zone", &placement.zone),
+            ("network", &placement.network),
+            ("user", &placement.user),
+        ],
+    );
     Ok(placement)
 }
 

@@ -10,16 +10,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+pub use nuage_cni::Outcome;
 use nuage_cni::host::Host;
 use nuage_cni::orchestrator::Orchestrator;
-use nuage_cni::{Invocation, Outcome, invoke};
+use nuage_cni::{Invocation, invoke};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use process::Process;
 use seams::{
-    Disk, Kernel, POD_UID, ProcessFiles, ProcessHttp, ProcessLinks, ProcessSwitch, Services, VirtualClock,
-    held,
+    Disk, Kernel, Lines, POD_UID, ProcessFiles, ProcessHttp, ProcessLinks, ProcessSwitch, Services,
+    VirtualClock, held,
 };
 use switch::{Database, Presence};
 
@@ -40,6 +41,7 @@ pub struct Node {
     pub kernel: Kernel,
     pub switch: Database,
     pub services: Services,
+    pub log: Lines,
     born: Instant,
 }
 
@@ -73,6 +75,7 @@ impl Node {
             kernel: Kernel::default(),
             switch: Database::new(),
             services: Services { counted: Arc::default(), monitor: Arc::new(Mutex::new(Presence::Up)) },
+            log: Lines::default(),
             born: Instant::now(),
         };
         for (name, text) in
@@ -102,11 +105,17 @@ impl Node {
             links: Arc::new(ProcessLinks(self.kernel.clone(), process.clone())),
             files: Arc::new(ProcessFiles(self.disk.clone(), process.clone())),
             clock: Arc::new(VirtualClock(self.born)),
+            log: Arc::new(self.log.clone()),
         }
     }
 
     /// Calls the plugin in a process of its own. `None`: the process was killed.
     pub async fn call(&self, process: &Process, command: &str, sandbox: &Sandbox) -> Option<Outcome> {
+        self.invoke(process, self.environment(command, sandbox), json!({})).await
+    }
+
+    /// The environment of a call; the sandbox's namespace is there from then on.
+    pub fn environment(&self, command: &str, sandbox: &Sandbox) -> BTreeMap<String, String> {
         let netns = sandbox.netns();
         {
             let mut namespaces = held(&self.kernel.namespaces);
@@ -129,7 +138,7 @@ impl Node {
             );
             environment.insert("CNI_ARGS".to_owned(), args);
         }
-        self.invoke(process, environment, json!({})).await
+        environment
     }
 
     pub async fn invoke(

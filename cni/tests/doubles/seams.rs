@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use ipnet::IpNet;
 use nuage_cni::host::{
-    BoxError, Clock, Files, Http, HttpService, Link, LinkError, Links, LockGuard, Netns, Route, Stream,
-    Switch, TlsIdentity, VethPair,
+    BoxError, Clock, Files, Http, HttpService, Link, LinkError, Links, LockGuard, Log, LogFile, Netns, Route,
+    Stream, Switch, TlsIdentity, VethPair,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -28,6 +28,23 @@ pub fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn io_error() -> io::Error {
     io::Error::other("broken on purpose")
+}
+
+/// What the calls on a node said about themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Lines {
+    pub log: Arc<Mutex<Vec<String>>>,
+    pub reports: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Log for Lines {
+    fn write(&self, _file: &LogFile, line: &str) {
+        held(&self.log).push(line.to_owned());
+    }
+
+    fn report(&self, _socket: &Path, datagram: &[u8]) {
+        held(&self.reports).push(serde_json::from_slice(datagram).unwrap());
+    }
 }
 
 /// The files of a node, and who holds which lock.
@@ -94,7 +111,7 @@ impl Files for ProcessFiles {
 }
 
 /// The time of day when a node is made.
-const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+const EPOCH: Duration = Duration::from_hours(490_896);
 
 /// The time of day, which moves with the test's; it holds when the node was made.
 pub struct VirtualClock(pub Instant);
