@@ -4,6 +4,7 @@ pub mod attach;
 pub mod call;
 pub mod config;
 pub mod error;
+pub mod examine;
 pub mod executable;
 pub mod host;
 mod invoke;

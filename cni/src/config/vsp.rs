@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::kubeconfig::{self, Kubeconfig};
 use super::{Document, invalid, read};
@@ -15,7 +15,7 @@ use crate::orchestrator::Orchestrator;
 const OSTREE_MARK: &str = "/run/ostree-booted";
 
 /// What a pod's labels and annotations may choose (`podMaySet`).
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {
     /// `nuage.io/subnet`

@@ -37,6 +37,12 @@ pub(super) async fn placement(call: &Call<'_>, pod: &Pod) -> Result<Placement, E
         }
         None => (without_monitor(call, &vsp, pod, &choices).await?, Vec::new()),
     };
+    if choices.policy_group.is_none() && groups.len() > 1 && !call.node.multiple_policy_groups {
+        call.log.warn(
+            "only the first policy group is used (multiplepolicygroups)",
+            &[("groups", &groups.join(","))],
+        );
+    }
     let user = choices.user.unwrap_or(vsp.user);
     if user.is_empty() {
         return Err(Error::Config {
@@ -121,9 +127,15 @@ async fn get(call: &Call<'_>, vsp: &VspConfig, path: &str) -> Result<Option<Valu
         hint: None,
     })?;
     let answer = send(service, PEER, request, MAX_POD_BYTES, call.deadline).await?;
+    // A proxy in between may repeat the request in its answer.
+    let told = String::from_utf8_lossy(&answer.body);
+    let said = match config.token.as_deref().filter(|token| !token.is_empty()) {
+        Some(token) => excerpt(told.replace(token, "(token)").as_bytes()),
+        None => excerpt(told.as_bytes()),
+    };
     let refused = |hint: &str| Error::Refused {
         peer: PEER.to_owned(),
-        details: format!("{}: {}", answer.status, excerpt(&answer.body)),
+        details: format!("{}: {said}", answer.status),
         hint: Some(hint.to_owned()),
     };
     match answer.status {
@@ -134,11 +146,9 @@ async fn get(call: &Call<'_>, vsp: &VspConfig, path: &str) -> Result<Option<Valu
         StatusCode::NOT_FOUND => Ok(None),
         StatusCode::UNAUTHORIZED => Err(refused("is the kubeconfig's token or certificate still valid?")),
         StatusCode::FORBIDDEN => Err(refused("the plugin's user needs the verb get on pods")),
-        status => Err(Error::TryAgain {
-            what: format!("{PEER} answered {status}"),
-            details: excerpt(&answer.body),
-            hint: None,
-        }),
+        status => {
+            Err(Error::TryAgain { what: format!("{PEER} answered {status}"), details: said, hint: None })
+        }
     }
 }
 

@@ -48,7 +48,9 @@ pub fn run() -> Result<Figures, Error> {
         let of = |what: &str| format!("{what}, {rows} foreign rows");
         figures.push(Figure::new(of("ADD"), median(&mine.add), "ms").against(median(&theirs.add)));
         figures.push(Figure::new(of("DEL"), median(&mine.del), "ms").against(median(&theirs.del)));
+        site.clear()?;
         metered(&mut site, rows, &mut figures)?;
+        site.clear()?;
     }
     phases(&mut site, &mut figures)?;
     looks(&mut site, &mut figures)?;
@@ -60,7 +62,7 @@ fn pod(site: &mut Site, plugin: &Plugin, times: &mut Times) -> Result<(), Error>
     let call = site.pod()?;
     times.add.push(plugin.call("ADD", &call, Meter::Clock)?);
     times.del.push(plugin.call("DEL", &call, Meter::Clock)?);
-    site.remove(&call)
+    Ok(())
 }
 
 /// Processor time, memory and instructions, where the meters are there.
@@ -83,7 +85,6 @@ fn metered(site: &mut Site, rows: usize, figures: &mut Figures) -> Result<(), Er
                 let call = site.pod()?;
                 times.add.push(plugin.call("ADD", &call, meter)?);
                 times.del.push(plugin.call("DEL", &call, meter)?);
-                site.remove(&call)?;
             }
         }
         for (verb, mine, theirs) in [("ADD", &mine.add, &theirs.add), ("DEL", &mine.del, &theirs.del)] {
@@ -105,8 +106,8 @@ fn phases(site: &mut Site, figures: &mut Figures) -> Result<(), Error> {
         ours.call("ADD", &call, Meter::Clock)?;
         reports.extend(site.report());
         ours.call("DEL", &call, Meter::Clock)?;
-        site.remove(&call)?;
     }
+    site.clear()?;
     for report in &reports {
         let phases = report["phases"].as_object().into_iter().flat_map(|phases| phases.keys());
         names.extend(phases.filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
@@ -138,7 +139,7 @@ fn looks(site: &mut Site, figures: &mut Figures) -> Result<(), Error> {
         check.push(ours.call("CHECK", &call, Meter::Clock)?);
     }
     ours.call("DEL", &call, Meter::Clock)?;
-    site.remove(&call)?;
+    site.clear()?;
     figures.push(Figure::new("VERSION", median(&version), "ms").against(median(&theirs)));
     figures.push(Figure::new("a process that does nothing", median(&start), "ms"));
     figures.push(Figure::new("CHECK", median(&check), "ms"));

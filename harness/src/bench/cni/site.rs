@@ -38,6 +38,7 @@ pub(super) struct Site {
     api_token: String,
     rows: usize,
     pods: usize,
+    namespaces: Vec<String>,
     executables: PathBuf,
     reference: PathBuf,
     audit: Option<UnixDatagram>,
@@ -93,6 +94,7 @@ impl Site {
                 api_token,
                 rows: 0,
                 pods: 0,
+                namespaces: Vec::new(),
                 executables,
                 reference,
                 audit: None,
@@ -157,13 +159,14 @@ impl Site {
             return Err(Error::Site(format!("making a pod: {}", answer.status())));
         }
         ip(&["netns", "add", &id])?;
+        self.namespaces.push(id.clone());
         Ok(Call { namespace: id.clone(), id })
     }
 
-    /// Its namespace goes.
-    #[expect(clippy::unused_self, reason = "what was made by the site is removed by the site")]
-    pub(super) fn remove(&self, call: &Call) -> Result<(), Error> {
-        ip(&["netns", "delete", &call.namespace])
+    /// All namespaces go. Not between calls: the kernel takes a namespace away in the background, with a lock that every
+    /// change of a link needs.
+    pub(super) fn clear(&mut self) -> Result<(), Error> {
+        self.namespaces.drain(..).try_for_each(|name| ip(&["netns", "delete", &name]))
     }
 
     /// Makes rows of other drivers until there are so many ports and so many entities.
@@ -222,13 +225,9 @@ fn foreign(number: usize) -> [Operation; 2] {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        let own = format!("bench-{}-", std::process::id());
-        for number in 1..=self.pods {
-            // Those of a run that failed half-way; the others are gone.
-            let name = format!("{own}{number}");
-            if Path::new("/var/run/netns").join(&name).exists() {
-                let _ = ip(&["netns", "delete", &name]);
-            }
+        // Those of a run that failed half-way; the others are gone.
+        for name in &self.namespaces {
+            let _ = ip(&["netns", "delete", name]);
         }
         let _ = ip(&["link", "delete", &Self::bridge()]);
         // The reference plugin has turned it on for its bridge.
