@@ -53,13 +53,16 @@ async fn message(handle: &Handle, name: &str) -> Result<Option<LinkMessage>, Lin
     }
 }
 
-fn mac(message: &LinkMessage) -> String {
+fn hardware_address(message: &LinkMessage) -> &[u8] {
     let address = message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Address(address) => Some(address.as_slice()),
         _ => None,
     });
-    let bytes: Vec<String> = address.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect();
-    bytes.join(":")
+    address.unwrap_or_default()
+}
+
+fn mac(message: &LinkMessage) -> String {
+    hardware_address(message).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
 
 fn mtu(message: &LinkMessage) -> u32 {
@@ -221,6 +224,7 @@ impl Links for KernelLinks {
         let handle = namespace::connect(Some(netns))?;
         let link = message(&handle, name).await?.ok_or_else(|| LinkError::NoSuchLink(name.to_owned()))?;
         let index = link.header.index;
+        announce::ask_for_notices(netns, name)?;
         let there = |result: Result<(), Error>, operation: String| match result {
             Err(error) if errno(&error) == Some(EXISTS) => Ok(()),
             other => other.map_err(|error| kernel(operation, &error)),
@@ -246,8 +250,9 @@ impl Links for KernelLinks {
             })?);
             there(added.execute().await, operation)?;
         }
-        // Who has a stale entry learns better by itself within seconds; that is no reason for an ADD to fail.
-        let _ = namespace::within(netns, || announce::announce(index, addresses))?;
+        // The address that it has: the kernel tells the neighbours whenever one is set.
+        let same = LinkUnspec::new_with_index(index).address(hardware_address(&link).to_vec()).build();
+        let _ = handle.link().set(same).execute().await;
         Ok(())
     }
 
