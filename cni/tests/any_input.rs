@@ -7,14 +7,11 @@ mod doubles;
 use std::collections::BTreeMap;
 
 use doubles::process::Process;
-use doubles::{Node, Outcome};
+use doubles::{Node, Outcome, answer};
 use nuage_cni::orchestrator::Orchestrator;
 use nuage_cni::{Invocation, invoke};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-/// Codes of the specification, and from 100 ours.
-const CODES: [u64; 17] = [1, 2, 3, 4, 5, 6, 7, 11, 50, 51, 100, 101, 102, 103, 104, 105, 106];
 
 /// Calls the plugin on a node where everything is well.
 fn call(orchestrator: Orchestrator, environment: BTreeMap<String, String>, stdin: Vec<u8>) -> Outcome {
@@ -26,22 +23,6 @@ fn call(orchestrator: Orchestrator, environment: BTreeMap<String, String>, stdin
         let host = node.host(&Process::sound());
         invoke(&host, Invocation { orchestrator, environment, stdin }).await
     })
-}
-
-/// Why an outcome is no valid answer.
-fn problem(command: &str, outcome: &Outcome) -> Option<String> {
-    let text = String::from_utf8_lossy(&outcome.stdout);
-    if outcome.exit_code == 0 {
-        if !["ADD", "VERSION"].contains(&command) {
-            return (!text.is_empty()).then(|| format!("{command} printed {text}"));
-        }
-        let answer: Value = serde_json::from_str(&text).unwrap_or_default();
-        return (!answer["cniVersion"].is_string()).then(|| format!("{command} printed {text}"));
-    }
-    let Ok(error) = serde_json::from_str::<Value>(&text) else { return Some(format!("no JSON: {text}")) };
-    let known = error["code"].as_u64().is_some_and(|code| CODES.contains(&code));
-    let told = error["msg"].as_str().is_some_and(|message| !message.is_empty());
-    (!known || !told || !error["cniVersion"].is_string()).then(|| format!("no error of the protocol: {text}"))
 }
 
 fn commands() -> impl Strategy<Value = String> {
@@ -195,7 +176,7 @@ proptest! {
     ) {
         let command = environment.get("CNI_COMMAND").cloned().unwrap_or_default();
         let outcome = call(orchestrator, environment, stdin);
-        prop_assert_eq!(problem(&command, &outcome), None);
+        prop_assert_eq!(answer::problem(&command, &outcome), None);
     }
 }
 

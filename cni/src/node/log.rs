@@ -122,7 +122,7 @@ mod tests {
         let found = lines(log.path.parent().unwrap());
         assert_eq!(found.len(), 400);
         assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), 400);
-        assert!(numbered(&log.path, "5").exists(), "it was rotated");
+        assert!(numbered(&log.path, "1").exists(), "it was rotated");
     }
 
     #[test]

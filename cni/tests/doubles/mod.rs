@@ -2,6 +2,7 @@
 //! monitor, and any operation can go wrong.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+pub mod answer;
 pub mod process;
 pub mod seams;
 pub mod switch;
