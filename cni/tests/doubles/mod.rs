@@ -9,7 +9,7 @@ pub mod switch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 pub use nuage_cni::Outcome;
 use nuage_cni::host::Host;
@@ -75,7 +75,7 @@ impl Node {
             disk: Disk::default(),
             kernel: Kernel::default(),
             switch: Database::new(),
-            services: Services { counted: Arc::default(), monitor: Arc::new(Mutex::new(Presence::Up)) },
+            services: Services::new(),
             log: Lines::default(),
             born: Instant::now(),
         };
@@ -153,8 +153,18 @@ impl Node {
         for (key, value) in extra.as_object().unwrap() {
             network[key] = value.clone();
         }
+        self.invoke_as(Orchestrator::Kubernetes, process, environment, &network).await
+    }
+
+    pub async fn invoke_as(
+        &self,
+        orchestrator: Orchestrator,
+        process: &Process,
+        environment: BTreeMap<String, String>,
+        network: &Value,
+    ) -> Option<Outcome> {
         let stdin = network.to_string().into_bytes();
-        let invocation = Invocation { orchestrator: Orchestrator::Kubernetes, environment, stdin };
+        let invocation = Invocation { orchestrator, environment, stdin };
         let host = self.host(process);
         tokio::select! {
             biased;
