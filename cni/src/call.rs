@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::config::NodeConfig;
 use crate::host::Host;
+use crate::log::CallLog;
 use crate::orchestrator::{Identity, Orchestrator};
 use crate::protocol::Request;
 
@@ -24,6 +25,8 @@ pub struct Call<'a> {
     pub request: &'a Request,
     /// Whose attachment it is. GC and STATUS have none.
     pub identity: Option<&'a Identity>,
+    /// What it says about itself.
+    pub log: &'a CallLog<'a>,
     /// When the one budget of all waits is used up.
     pub deadline: Instant,
 }

@@ -152,6 +152,11 @@ impl Error {
         }
     }
 
+    /// Whether it passes by itself: nothing is wrong with what was asked.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::TryAgain { .. } | Self::NotReady { .. })
+    }
+
     /// What lies behind the message, for the error object's `details`.
     pub fn details(&self) -> String {
         let (details, hint): (String, Option<&str>) = match self {

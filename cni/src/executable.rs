@@ -2,20 +2,24 @@
 //! JSON text on standard output whatever happens.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
-use crate::config::{load_kubeconfig, load_node, load_vsp};
 use crate::error::Error;
+use crate::examine::examine;
 use crate::host::Host;
 use crate::orchestrator::Orchestrator;
 use crate::{Invocation, Outcome, invoke, node};
 
+/// The audit's executable.
+const AUDIT: &str = "nuage-audit";
 /// A network configuration has a few kilobytes.
 const MAX_STDIN_BYTES: u64 = 1 << 20;
 /// A runtime writes it at once.
@@ -33,17 +37,29 @@ input. By hand:
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Options {
-    /// Read all configuration files, say what is wrong with them, and exit
+    /// Read all that an ADD would read, say what it would use and what is wrong with it, and exit
     #[arg(long)]
     check_config: bool,
     /// Folder of nuage-cni.yaml, the vsp file and the kubeconfig, instead of their standard places
     #[arg(long, value_name = "DIR", requires = "check_config")]
     config_dir: Option<PathBuf>,
+    /// Say it as one JSON object
+    #[arg(long, requires = "check_config")]
+    json: bool,
+    /// Run the audit instead (`nuage-audit`); also -daemon, as unit files of the original have it
+    #[arg(long)]
+    daemon: bool,
 }
 
 /// Runs one of the executables.
 pub fn run(orchestrator: Orchestrator) -> ExitCode {
     answer_panics();
+    if std::env::args_os().skip(1).any(|argument| wants_daemon(&argument)) {
+        return become_audit(
+            orchestrator,
+            std::env::args_os().skip(1).filter(|argument| !wants_daemon(argument)),
+        );
+    }
     let name = match orchestrator {
         Orchestrator::Kubernetes => "nuage-cni-k8s",
         Orchestrator::OpenShift => "nuage-cni-openshift",
@@ -57,7 +73,7 @@ pub fn run(orchestrator: Orchestrator) -> ExitCode {
     };
     let host = node::host();
     if options.check_config {
-        return check_config(&host, orchestrator, options.config_dir.as_deref());
+        return check_config(&host, orchestrator, &options);
     }
     if std::env::var_os("CNI_COMMAND").is_none() && io::stdin().is_terminal() {
         // A person, not a runtime.
@@ -131,29 +147,56 @@ fn answer_panics() {
     }));
 }
 
-/// Reads everything that an ADD would read, and says what is wrong.
-fn check_config(host: &Host, orchestrator: Orchestrator, directory: Option<&std::path::Path>) -> ExitCode {
-    let files = &*host.files;
-    let mut errors = Vec::new();
-    errors.extend(load_node(files, directory).err());
-    if orchestrator != Orchestrator::Mesos {
-        match load_vsp(files, orchestrator, directory) {
-            Ok(vsp) => {
-                errors.extend(load_kubeconfig(files, &vsp.kubeconfig).err());
-                if vsp.monitor.is_some() {
-                    errors.extend(vsp.monitor_identity(files).err());
-                }
-            }
-            Err(error) => errors.push(error),
+/// The Go flag that the original's unit file has, in any of its forms.
+fn wants_daemon(argument: &OsStr) -> bool {
+    ["-daemon", "--daemon", "-daemon=true", "--daemon=true"].iter().any(|form| argument == *form)
+}
+
+/// Becomes the audit; returns only where that is not possible.
+fn become_audit(orchestrator: Orchestrator, others: impl Iterator<Item = OsString>) -> ExitCode {
+    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(AUDIT)));
+    let places: Vec<PathBuf> = beside.into_iter().chain([Path::new("/usr/bin").join(AUDIT)]).collect();
+    let Some(audit) = places.iter().find(|place| place.is_file()) else {
+        let looked = places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(" and ");
+        let _ = writeln!(
+            io::stderr().lock(),
+            "error: -daemon needs {AUDIT}, and there is none: looked for {looked}; hint: install it from the same package"
+        );
+        return ExitCode::FAILURE;
+    };
+    let name = orchestrator.name();
+    let error = Command::new(audit).args(["--orchestrator", name]).args(others).exec();
+    let _ = writeln!(io::stderr().lock(), "error: {}: {error}", audit.display());
+    ExitCode::FAILURE
+}
+
+/// Reads everything that an ADD would read, says what it would use and what is wrong with it.
+fn check_config(host: &Host, orchestrator: Orchestrator, options: &Options) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let found = match runtime {
+        Ok(runtime) => runtime.block_on(examine(host, orchestrator, options.config_dir.as_deref())),
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut out = io::stdout().lock();
+    if options.json {
+        let _ = writeln!(out, "{:#}", found.to_json());
+    } else {
+        found.uses.iter().for_each(|(key, value)| {
+            let _ = writeln!(out, "{key}: {value}");
+        });
+        let mut errors = io::stderr().lock();
+        found.warnings.iter().for_each(|warning| {
+            let _ = writeln!(errors, "warning: {warning}");
+        });
+        found.errors.iter().for_each(|error| {
+            let _ = writeln!(errors, "error: {error}");
+        });
+        if found.is_valid() {
+            let _ = writeln!(out, "the configuration is valid");
         }
     }
-    let mut out = io::stderr().lock();
-    for error in &errors {
-        let _ = writeln!(out, "error: {error}: {}", error.details());
-    }
-    if errors.is_empty() {
-        let _ = writeln!(io::stdout().lock(), "the configuration is valid");
-        return ExitCode::SUCCESS;
-    }
-    ExitCode::FAILURE
+    if found.is_valid() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -37,12 +37,34 @@ pub struct Host {
     pub files: Arc<dyn Files>,
     /// The time of day, for what outlives a call. All waiting is tokio's, which virtual time drives.
     pub clock: Arc<dyn Clock>,
+    /// What calls say about themselves.
+    pub log: Arc<dyn Log>,
 }
 
 impl fmt::Debug for Host {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Host")
     }
+}
+
+/// A log, and when it is full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How long it gets before it is put away, in bytes.
+    pub bytes: u64,
+    /// How many that were put away are kept.
+    pub count: u32,
+}
+
+/// Takes what calls say about themselves. Never fails and never waits: what cannot be written is lost.
+pub trait Log: Send + Sync {
+    /// Writes a line; it comes without its end.
+    fn write(&self, file: &LogFile, line: &str);
+
+    /// Hands the figures of a call to whoever listens on `socket`.
+    fn report(&self, socket: &Path, datagram: &[u8]);
 }
 
 /// Tells the time of day.
@@ -162,6 +184,9 @@ pub enum LinkError {
     /// The link is not there.
     #[error("link {0} does not exist")]
     NoSuchLink(String),
+    /// The kernel takes no IPv6 address for the link.
+    #[error("link {0} takes no IPv6 address: IPv6 is disabled there (sysctl net.ipv6.conf.all.disable_ipv6)")]
+    NoIpv6(String),
     /// The platform has no such thing.
     #[error("links need Linux")]
     Unsupported,
@@ -196,10 +221,12 @@ pub trait Links: Send + Sync {
     /// [`LinkError::Exists`] where either name is taken (nothing is made then), or the kernel's refusal.
     async fn create_veth(&self, netns: &Netns, pair: &VethPair) -> Result<String, LinkError>;
 
-    /// Adds addresses, then routes (in order), to a link inside `netns`. What is there already is no error.
+    /// Adds addresses, then routes (in order), to a link inside `netns`, and tells its neighbours of the addresses. What
+    /// is there already is no error; an IPv6 address can be used at once (no duplicate address detection: the
+    /// controller has handed it out once).
     ///
     /// # Errors
-    /// [`LinkError::NoSuchLink`] or the kernel's refusal.
+    /// [`LinkError::NoSuchLink`], [`LinkError::NoIpv6`] or the kernel's refusal.
     async fn configure(
         &self,
         netns: &Netns,

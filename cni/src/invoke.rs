@@ -12,7 +12,8 @@ use crate::call::Call;
 use crate::config::{NodeConfig, load_node};
 use crate::error::Error;
 use crate::host::Host;
-use crate::orchestrator::{Orchestrator, identity};
+use crate::log::CallLog;
+use crate::orchestrator::{Identity, Orchestrator, identity};
 use crate::protocol::{Command, Request, parse, result, versions};
 
 /// The budget of a DEL: a kubelet deletes pods one after another and must not wait for a switch that is away.
@@ -115,9 +116,29 @@ async fn carry_out(
     started: Instant,
 ) -> Result<Option<Value>, Error> {
     let whose = match request.command {
-        Command::Add | Command::Del | Command::Check => Some(identity(orchestrator, request)?),
-        Command::Gc | Command::Status | Command::Version => None,
+        Command::Add | Command::Del | Command::Check => identity(orchestrator, request).map(Some),
+        Command::Gc | Command::Status | Command::Version => Ok(None),
     };
+    let log = CallLog::new(host, node, request, whose.as_ref().ok().and_then(Option::as_ref), started);
+    let result = match &whose {
+        Ok(whose) => perform(host, orchestrator, node, request, whose.as_ref(), &log, started).await,
+        Err(_) => Ok(None),
+    };
+    let result = whose.and(result);
+    log.finish(result.as_ref().err());
+    result
+}
+
+/// The call itself, within its budget.
+async fn perform(
+    host: &Host,
+    orchestrator: Orchestrator,
+    node: &NodeConfig,
+    request: &Request,
+    identity: Option<&Identity>,
+    log: &CallLog<'_>,
+    started: Instant,
+) -> Result<Option<Value>, Error> {
     let budget = match request.command {
         Command::Add => node.add_timeout,
         Command::Del => DEL_BUDGET,
@@ -130,7 +151,8 @@ async fn carry_out(
         node,
         config_dir: request.network.config_dir.as_deref(),
         request,
-        identity: whose.as_ref(),
+        identity,
+        log,
         deadline: started + budget,
     };
     let verb = async {

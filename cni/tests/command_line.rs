@@ -115,3 +115,50 @@ fn a_person_gets_help_the_version_and_what_is_wrong_with_the_configuration() {
         "the file that is missing is named"
     );
 }
+
+#[test]
+fn daemon_in_either_form_says_what_is_missing_or_becomes_the_audit() {
+    for form in ["-daemon", "--daemon"] {
+        let output = plugin("nuage-cni-openshift").arg(form).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains("needs nuage-audit"), "{text}");
+    }
+    // A copy beside which there is one.
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("nuage-cni-openshift");
+    std::fs::copy(plugin("nuage-cni-openshift").get_program(), &copy).unwrap();
+    let audit = directory.path().join("nuage-audit");
+    std::fs::write(&audit, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    std::fs::set_permissions(&audit, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let output = std::process::Command::new(&copy).args(["-daemon", "--config-dir", "/x"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "--orchestrator openshift --config-dir /x\n");
+}
+
+#[test]
+fn check_config_says_what_would_be_used_and_what_is_odd() {
+    let directory = tempfile::tempdir().unwrap();
+    node_without_vrs(directory.path());
+    let mut yaml = std::fs::read_to_string(directory.path().join("nuage-cni.yaml")).unwrap();
+    yaml.push_str("vrsbrige: x\n");
+    std::fs::write(directory.path().join("nuage-cni.yaml"), yaml).unwrap();
+    let mut check = plugin("nuage-cni-mesos");
+    let output =
+        check.args(["--check-config", "--json", "--config-dir"]).arg(directory.path()).output().unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success() && found["valid"] == true, "{found}");
+    assert_eq!(
+        (found["uses"]["orchestrator"].as_str(), found["uses"]["vrsbridge"].as_str()),
+        (Some("mesos"), Some("alubr0"))
+    );
+    let warnings = found["warnings"].to_string();
+    assert!(
+        warnings.contains("did you mean vrsbridge?") && warnings.contains("cannot be reached now"),
+        "{warnings}"
+    );
+    let output = plugin("nuage-cni-k8s")
+        .args(["--check-config", "--json", "--config-dir"])
+        .arg(directory.path())
+        .output();
+    let found: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    assert!(found["valid"] == false && found["errors"].to_string().contains("nuage.kubeconfig"), "{found}");
+}

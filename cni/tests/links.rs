@@ -2,8 +2,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test")]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nuage_cni::host::{LinkError, Links as _, Netns, Route, VethPair};
 use nuage_cni::link::KernelLinks;
@@ -112,6 +113,74 @@ async fn addresses_and_routes_are_set_and_may_be_there_already() {
     assert!(routes.iter().all(|route| link.routes.contains(route)), "{:?}", link.routes);
     let missing = KernelLinks.configure(&netns, "eth9", &[address], &[]).await.unwrap_err();
     assert!(matches!(missing, LinkError::NoSuchLink(_)));
+}
+
+/// Prints the ARP requests and neighbour advertisements that arrive at a link, a line each, until there is one of each.
+const LISTEN: &str = "
+import socket, sys
+packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+packets.bind((sys.argv[1], 0))
+packets.settimeout(20)
+print('ready', flush=True)
+arp = na = None
+while not (arp and na):
+    frame = packets.recv(2048)
+    if frame[12:14] == b'\\x08\\x06':
+        arp = ' '.join(['arp', frame[22:28].hex(), socket.inet_ntoa(frame[28:32]), socket.inet_ntoa(frame[38:42])])
+    elif frame[12:14] == b'\\x86\\xdd' and frame[20] == 58 and frame[54] == 136:
+        target = socket.inet_ntop(socket.AF_INET6, frame[62:78])
+        if target.startswith('fd00'):
+            na = ' '.join(['na', frame[80:86].hex(), target])
+print(arp, flush=True)
+print(na, flush=True)
+";
+
+#[tokio::test]
+async fn both_families_are_usable_at_once_and_announced_to_the_neighbours() {
+    let test = "both_families_are_usable_at_once_and_announced_to_the_neighbours";
+    let Some(namespace) = Namespace::new(test, "d") else { return };
+    let (netns, host) = (open(&namespace).await, HostName::new("d"));
+    let mac = KernelLinks.create_veth(&netns, &host.pair()).await.unwrap();
+    let mut listener = Command::new("python3");
+    let mut listener = listener.args(["-c", LISTEN, &host.0]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut heard = BufReader::new(listener.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert_eq!(heard.next().as_deref(), Some("ready"));
+
+    let addresses = ["10.99.0.5/24".parse().unwrap(), "fd00::5/64".parse().unwrap()];
+    let gateway = "fd00::1".parse().unwrap();
+    let routes = [
+        Route { destination: "fd00::1/128".parse().unwrap(), gateway: None },
+        Route { destination: "::/0".parse().unwrap(), gateway: Some(gateway) },
+    ];
+    KernelLinks.configure(&netns, "eth0", &addresses, &routes).await.unwrap();
+    let listed =
+        Command::new("ip").args(["-n", &namespace.0, "-6", "address", "show", "dev", "eth0"]).output();
+    let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+    let ours = listed.lines().find(|line| line.contains("fd00::5/64")).expect(&listed);
+    assert!(ours.contains("nodad") && !ours.contains("tentative"), "{listed}");
+
+    let mac = mac.replace(':', "");
+    assert_eq!(heard.next(), Some(format!("arp {mac} 10.99.0.5 10.99.0.5")));
+    assert_eq!(heard.next(), Some(format!("na {mac} fd00::5")));
+    assert!(listener.wait().unwrap().success());
+    let link = KernelLinks.find(Some(&netns), "eth0").await.unwrap().unwrap();
+    assert_eq!(link.addresses, addresses);
+    assert!(link.routes.contains(&routes[1]), "{:?}", link.routes);
+}
+
+#[tokio::test]
+async fn an_ipv6_address_where_ipv6_is_disabled_is_a_clear_error() {
+    let test = "an_ipv6_address_where_ipv6_is_disabled_is_a_clear_error";
+    let Some(namespace) = Namespace::new(test, "6") else { return };
+    let (netns, host) = (open(&namespace).await, HostName::new("6"));
+    let inside = format!("--net={}", namespace.path().display());
+    let disable = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6";
+    assert!(Command::new("nsenter").args([&inside, "sh", "-c", disable]).status().unwrap().success());
+    KernelLinks.create_veth(&netns, &host.pair()).await.unwrap();
+    let addresses = ["fd00::5/64".parse().unwrap()];
+    let error = KernelLinks.configure(&netns, "eth0", &addresses, &[]).await.unwrap_err();
+    assert!(matches!(&error, LinkError::NoIpv6(name) if name == "eth0"), "{error}");
+    assert!(error.to_string().contains("disable_ipv6"), "{error}");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use nuage_cni::call::Call;
 use nuage_cni::config::{NodeConfig, load_node};
 use nuage_cni::host::Host;
+use nuage_cni::log::CallLog;
 use nuage_cni::orchestrator::{Identity, Orchestrator, Placement, identity};
 use nuage_cni::protocol::{Command as Verb, NetworkConfig, Request};
 use nuage_cni::vrs::{Making, Vrs};
@@ -375,7 +376,8 @@ async fn a_port_is_made_once_or_not_at_all() {
     let (site, sandbox) = (Site::new().await, Sandbox::new());
     let (host, request, identity) = (node::host(), sandbox.request(), sandbox.identity());
     let config = load_node(&*host.files, Some(site.directory.path())).unwrap();
-    let call = call(&host, &config, &request, &identity);
+    let log = CallLog::new(&host, &config, &request, Some(&identity), Instant::now());
+    let call = call(&log, &host, &config, &request, &identity);
     let place = Placement {
         enterprise: "E".into(),
         domain: "D".into(),
@@ -412,7 +414,13 @@ async fn a_port_is_made_once_or_not_at_all() {
     assert!(site.rows("Nuage_Port_Table", &[]).await.is_empty());
 }
 
-fn call<'a>(host: &'a Host, node: &'a NodeConfig, request: &'a Request, identity: &'a Identity) -> Call<'a> {
+fn call<'a>(
+    log: &'a CallLog<'a>,
+    host: &'a Host,
+    node: &'a NodeConfig,
+    request: &'a Request,
+    identity: &'a Identity,
+) -> Call<'a> {
     Call {
         host,
         orchestrator: Orchestrator::Kubernetes,
@@ -420,6 +428,7 @@ fn call<'a>(host: &'a Host, node: &'a NodeConfig, request: &'a Request, identity
         config_dir: None,
         request,
         identity: Some(identity),
+        log,
         deadline: Instant::now() + PATIENCE,
     }
 }

@@ -214,6 +214,7 @@ fn fated(host: &Host, fate: &Arc<Fate>) -> Host {
         links: Arc::new(FatedLinks(Arc::clone(&host.links), Arc::clone(fate))),
         files: Arc::new(FatedFiles(Arc::clone(&host.files), Arc::clone(fate))),
         clock: Arc::clone(&host.clock),
+        log: Arc::clone(&host.log),
     }
 }
 

@@ -78,11 +78,13 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
     };
     let mut progress = Progress { call: work, identity, netns, place, record, watch: None, resolution: None };
     for step in plan.steps() {
+        let begun = Instant::now();
         let taken = unless_overtaken(&journal, identity, progress.take(&journal, step)).await;
         if let Err(error) = taken {
             undo(call, &journal, &progress.record, step.undo()).await;
             return Err(error);
         }
+        call.log.phase(step.name(), begun);
     }
     debts::deliver(call, &journal, &identity.port_name).await;
     Ok(progress.attachment())

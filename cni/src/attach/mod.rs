@@ -80,7 +80,7 @@ impl From<LinkError> for Error {
             }
             LinkError::Exists(ifname) => Self::Exists { ifname },
             LinkError::Kernel { operation, source } => Self::Io { operation, details: source.to_string() },
-            LinkError::NoSuchLink(_) | LinkError::Unsupported => {
+            LinkError::NoSuchLink(_) | LinkError::NoIpv6(_) | LinkError::Unsupported => {
                 Self::Io { operation: "configuring the link".to_owned(), details: error.to_string() }
             }
         }

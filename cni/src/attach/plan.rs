@@ -34,6 +34,18 @@ pub(super) enum Step {
 }
 
 impl Step {
+    /// What figures call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::ClearLeftovers => "leftovers",
+            Self::CreateLink => "link",
+            Self::CreateRows => "rows",
+            Self::AwaitResolution => "resolution",
+            Self::ConfigureLink => "configure",
+            Self::WriteAttached => "record",
+        }
+    }
+
     /// Every step of an ADD that finds nothing, in order.
     const FRESH: [Self; 5] =
         [Self::CreateLink, Self::CreateRows, Self::AwaitResolution, Self::ConfigureLink, Self::WriteAttached];

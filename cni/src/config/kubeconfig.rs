@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::{invalid, read, read_yaml};
+use super::{Document, invalid, read};
 use crate::error::Error;
 use crate::host::{Files, TlsIdentity};
 
@@ -78,17 +78,58 @@ impl std::fmt::Debug for Kubeconfig {
     }
 }
 
+/// What a pod is given to speak to the API server with; renewed in place.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// The API server's name within a cluster.
+const CLUSTER_SERVER: &str = "https://kubernetes.default.svc";
+
 /// Reads a kubeconfig.
 ///
 /// # Errors
 /// Code 7 where it is missing, incomplete or asks for no verification.
 pub fn load(files: &dyn Files, path: &Path) -> Result<Kubeconfig, Error> {
-    let missing = || Error::Config {
+    load_if_there(files, path)?.ok_or_else(|| missing(path))
+}
+
+pub(super) fn missing(path: &Path) -> Error {
+    Error::Config {
         what: path.display().to_string(),
         details: "does not exist".to_owned(),
         hint: Some("kubeConfig in the vsp file names the kubeconfig that the plugin uses".to_owned()),
-    };
-    let file: File = read_yaml(files, path)?.ok_or_else(missing)?;
+    }
+}
+
+/// The credentials of the pod that this runs in, if it runs in one.
+pub(super) fn in_cluster(files: &dyn Files, server: Option<&str>) -> Result<Option<Kubeconfig>, Error> {
+    let place = Path::new(SERVICE_ACCOUNT);
+    let Some(token) = read(files, &place.join("token"))? else { return Ok(None) };
+    let authority = place.join("ca.crt");
+    let authorities = read(files, &authority)?.ok_or_else(|| invalid(&authority, "does not exist"))?;
+    let server = checked_server(place, server.unwrap_or(CLUSTER_SERVER))?;
+    let token = Some(trimmed(&place.join("token"), token)?);
+    Ok(Some(Kubeconfig {
+        server,
+        token,
+        identity: TlsIdentity { authorities, client: None, pinned_sha256: None },
+    }))
+}
+
+fn checked_server(path: &Path, server: &str) -> Result<String, Error> {
+    if !server.starts_with("https://") {
+        return Err(invalid(path, format!("server: {server} does not begin with https://")));
+    }
+    Ok(server.trim_end_matches('/').to_owned())
+}
+
+fn trimmed(path: &Path, token: Vec<u8>) -> Result<String, Error> {
+    let token = String::from_utf8(token).map_err(|_| invalid(path, "is not UTF-8"))?;
+    Ok(token.trim().to_owned())
+}
+
+/// Reads a kubeconfig, if it is there.
+pub(super) fn load_if_there(files: &dyn Files, path: &Path) -> Result<Option<Kubeconfig>, Error> {
+    let Some(document) = Document::read_if_there(files, path)? else { return Ok(None) };
+    let file: File = document.parse()?;
     let find = |list: &'static str, entries: Vec<Named>, name: &str| {
         let found = entries.into_iter().find(|entry| entry.name == name);
         found.ok_or_else(|| invalid(path, format!("{list} has no entry named \"{name}\"")))
@@ -104,9 +145,7 @@ pub fn load(files: &dyn Files, path: &Path) -> Result<Kubeconfig, Error> {
             hint: Some("give certificate-authority or certificate-authority-data instead".to_owned()),
         });
     }
-    if !cluster.server.starts_with("https://") {
-        return Err(invalid(path, format!("server: {} does not begin with https://", cluster.server)));
-    }
+    let server = checked_server(path, &cluster.server)?;
     let text = |data: Option<String>, file: Option<String>, what: &str| pem(files, path, what, data, file);
     let authority =
         text(cluster.certificate_authority_data, cluster.certificate_authority, "certificate-authority")?;
@@ -117,15 +156,15 @@ pub fn load(files: &dyn Files, path: &Path) -> Result<Kubeconfig, Error> {
         (Some(file), _) => {
             let at = beside(path, &file);
             let bytes = read(files, &at)?.ok_or_else(|| invalid(&at, "does not exist (tokenFile)"))?;
-            Some(String::from_utf8(bytes).map_err(|_| invalid(&at, "is not UTF-8"))?.trim().to_owned())
+            Some(trimmed(&at, bytes)?)
         }
         (None, token) => token,
     };
-    Ok(Kubeconfig {
-        server: cluster.server.trim_end_matches('/').to_owned(),
+    Ok(Some(Kubeconfig {
+        server,
         token,
         identity: TlsIdentity { authorities, client: certificate.zip(key), pinned_sha256: None },
-    })
+    }))
 }
 
 /// A path of a kubeconfig is relative to the kubeconfig.

@@ -1,17 +1,18 @@
 //! The node's configuration: nuage-cni.yaml, vsp-*.yaml and the kubeconfig become typed, validated values; every
 //! default stands here. Reads through [`crate::host::Files`] only.
 
+mod document;
 mod kubeconfig;
 mod node;
 mod vsp;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-
 use crate::error::Error;
 use crate::host::Files;
+use document::Document;
 pub use kubeconfig::{Kubeconfig, load as load_kubeconfig};
 pub use node::load as load_node;
 pub use vsp::{Choice, VspConfig, load as load_vsp};
@@ -50,8 +51,18 @@ pub struct NodeConfig {
     pub log_json: bool,
     /// `logfilesize` in MB.
     pub log_file_megabytes: u32,
-    /// `logfilecount`.
+    /// `logfilecount`: how many full ones are kept.
     pub log_file_count: u32,
+    /// `monitorinterval`: how often the audit looks.
+    pub audit_interval: Duration,
+    /// `staleentrytimeout`: how long the audit sees something without an owner before it removes it.
+    pub stale_timeout: Duration,
+    /// `vrsconnectionchecktimer`: how often the audit probes its connection.
+    pub connection_check_interval: Duration,
+    /// `metricslisten`: address and port of the audit's metrics; absent: none.
+    pub metrics_listen: Option<SocketAddr>,
+    /// What is odd about the file, in words for a person.
+    pub warnings: Vec<String>,
 }
 
 /// How much is logged.
@@ -78,17 +89,6 @@ fn read(files: &dyn Files, path: &Path) -> Result<Option<Vec<u8>>, Error> {
         operation: format!("reading {}", path.display()),
         details: error.to_string(),
     })
-}
-
-/// Reads a YAML file, if it is there. Unknown keys are no error: files of older versions carry many.
-fn read_yaml<T: DeserializeOwned>(files: &dyn Files, path: &Path) -> Result<Option<T>, Error> {
-    let Some(bytes) = read(files, path)? else { return Ok(None) };
-    let text = String::from_utf8(bytes).map_err(|_| invalid(path, "is not UTF-8"))?;
-    // A file of comments only is an empty file, not a null.
-    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-        return Ok(None);
-    }
-    serde_saphyr::from_str(&text).map(Some).map_err(|error| invalid(path, error.to_string()))
 }
 
 #[cfg(test)]

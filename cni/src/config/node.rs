@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{LogLevel, NodeConfig, invalid, read_yaml};
+use super::{Document, LogLevel, NodeConfig, invalid};
 use crate::error::Error;
 use crate::host::Files;
 
@@ -15,46 +15,96 @@ const STANDARD_PATH: &str = "/etc/default/nuage-cni.yaml";
 const FILE_NAME: &str = "nuage-cni.yaml";
 /// A kubelet gives up on a sandbox after two minutes; an ADD must have ended before.
 const MAX_ADD_SECONDS: u64 = 110;
+/// A log of more is a mistake of a unit, and fills the node's disk.
+const MAX_LOG_MEGABYTES: u32 = 1024;
+const MAX_LOG_FILES: u32 = 100;
+/// In seconds: what happens less often than once a day does not happen.
+const DAY: u64 = 86_400;
 
-/// The file's keys; lower case, as they always were.
-#[derive(Debug, Deserialize)]
+/// All keys; lower case, as they always were.
+const KEYS: &[&str] = &[
+    "vrsendpoint",
+    "vrsbridge",
+    "mtu",
+    "portresolvetimer",
+    "addtimeout",
+    "nuagesiteid",
+    "multiplepolicygroups",
+    "cniversion",
+    "statedir",
+    "rundir",
+    "logdir",
+    "loglevel",
+    "logformat",
+    "logfilesize",
+    "logfilecount",
+    "monitorinterval",
+    "staleentrytimeout",
+    "vrsconnectionchecktimer",
+    "metricslisten",
+];
+
+/// The file's keys. A key without a value counts as absent, as it always did.
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct File {
-    vrsendpoint: String,
-    vrsbridge: String,
-    mtu: u32,
-    portresolvetimer: u64,
-    addtimeout: u64,
-    nuagesiteid: i64,
-    multiplepolicygroups: bool,
+    vrsendpoint: Option<String>,
+    vrsbridge: Option<String>,
+    mtu: Option<u32>,
+    portresolvetimer: Option<u64>,
+    addtimeout: Option<u64>,
+    nuagesiteid: Option<i64>,
+    multiplepolicygroups: Option<bool>,
     cniversion: Option<String>,
-    statedir: PathBuf,
-    rundir: PathBuf,
-    logdir: PathBuf,
-    loglevel: String,
-    logformat: String,
-    logfilesize: u32,
-    logfilecount: u32,
+    statedir: Option<PathBuf>,
+    rundir: Option<PathBuf>,
+    logdir: Option<PathBuf>,
+    loglevel: Option<String>,
+    logformat: Option<String>,
+    logfilesize: Option<u32>,
+    logfilecount: Option<u32>,
+    monitorinterval: Option<u64>,
+    staleentrytimeout: Option<u64>,
+    vrsconnectionchecktimer: Option<u64>,
+    metricslisten: Option<String>,
 }
 
-impl Default for File {
-    fn default() -> Self {
-        Self {
-            vrsendpoint: "/var/run/openvswitch/db.sock".to_owned(),
-            vrsbridge: "alubr0".to_owned(),
-            mtu: 0,
-            portresolvetimer: 60,
-            addtimeout: 90,
-            nuagesiteid: -1,
-            multiplepolicygroups: false,
-            cniversion: None,
-            statedir: "/var/lib/nuage-cni".into(),
-            rundir: "/run/nuage-cni".into(),
-            logdir: "/var/log/cni".into(),
-            loglevel: "info".to_owned(),
-            logformat: "text".to_owned(),
-            logfilesize: 1,
-            logfilecount: 10,
+/// Turns values into typed ones, or says which key is wrong and what it must be.
+struct Checker<'a> {
+    path: &'a Path,
+}
+
+impl Checker<'_> {
+    fn wrong(&self, key: &str, rule: &str) -> Error {
+        invalid(self.path, format!("{key} {rule}"))
+    }
+
+    fn number<T: PartialOrd + std::fmt::Display>(
+        &self,
+        key: &str,
+        given: Option<T>,
+        default: T,
+        range: std::ops::RangeInclusive<T>,
+    ) -> Result<T, Error> {
+        let value = given.unwrap_or(default);
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        Err(self.wrong(key, &format!("must be from {} to {}", range.start(), range.end())))
+    }
+
+    fn directory(&self, key: &str, given: Option<PathBuf>, default: &str) -> Result<PathBuf, Error> {
+        let directory = given.filter(|path| !path.as_os_str().is_empty()).unwrap_or_else(|| default.into());
+        if directory.is_absolute() { Ok(directory) } else { Err(self.wrong(key, "must be an absolute path")) }
+    }
+
+    fn level(&self, given: Option<String>) -> Result<LogLevel, Error> {
+        match given.unwrap_or_default().to_ascii_lowercase().as_str() {
+            "error" => Ok(LogLevel::Error),
+            "warn" | "warning" => Ok(LogLevel::Warn),
+            "info" | "" => Ok(LogLevel::Info),
+            "debug" => Ok(LogLevel::Debug),
+            _ => Err(self.wrong("loglevel", "must be debug, info, warn or error")),
         }
     }
 }
@@ -65,56 +115,61 @@ impl Default for File {
 /// Code 7 for a value that is wrong, code 5 for a file that cannot be read.
 pub fn load(files: &dyn Files, directory: Option<&Path>) -> Result<NodeConfig, Error> {
     let path = directory.map_or_else(|| PathBuf::from(STANDARD_PATH), |directory| directory.join(FILE_NAME));
-    let file: File = read_yaml(files, &path)?.unwrap_or_default();
-    let wrong = |key: &str, rule: &str| invalid(&path, format!("{key} {rule}"));
-    if file.mtu != 0 && !(68..=65_535).contains(&file.mtu) {
-        return Err(wrong("mtu", "must be 0 (derived) or from 68 to 65535"));
-    }
-    if !(10..=MAX_ADD_SECONDS).contains(&file.addtimeout) {
-        return Err(wrong("addtimeout", "must be from 10 to 110 seconds"));
-    }
-    if !(1..=MAX_ADD_SECONDS).contains(&file.portresolvetimer) {
-        return Err(wrong("portresolvetimer", "must be from 1 to 110 seconds"));
+    let document = Document::read(files, &path)?;
+    let file: File = document.parse()?;
+    let check = Checker { path: &path };
+    let text = |given: Option<String>, default: &str| {
+        given.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| default.to_owned())
+    };
+    let mtu = file.mtu.filter(|mtu| *mtu != 0);
+    if mtu.is_some_and(|mtu| !(68..=65_535).contains(&mtu)) {
+        return Err(check.wrong("mtu", "must be 0 (derived) or from 68 to 65535"));
     }
     let site_id = match file.nuagesiteid {
-        -1 => None,
-        other => Some(
-            u32::try_from(other).map_err(|_| wrong("nuagesiteid", "must be -1 (none) or a site's number"))?,
+        None | Some(-1) => None,
+        Some(other) => Some(
+            u32::try_from(other)
+                .map_err(|_| check.wrong("nuagesiteid", "must be -1 (none) or a site's number"))?,
         ),
     };
-    for (key, directory) in [("statedir", &file.statedir), ("rundir", &file.rundir), ("logdir", &file.logdir)]
-    {
-        if !directory.is_absolute() {
-            return Err(wrong(key, "must be an absolute path"));
-        }
-    }
-    let log_level = match file.loglevel.to_ascii_lowercase().as_str() {
-        "error" => LogLevel::Error,
-        "warn" | "warning" => LogLevel::Warn,
-        "info" => LogLevel::Info,
-        "debug" => LogLevel::Debug,
-        _ => return Err(wrong("loglevel", "must be debug, info, warn or error")),
-    };
-    let log_json = match file.logformat.as_str() {
+    let log_json = match text(file.logformat, "text").as_str() {
         "text" => false,
         "json" => true,
-        _ => return Err(wrong("logformat", "must be text or json")),
+        _ => return Err(check.wrong("logformat", "must be text or json")),
     };
+    let metrics_listen = file.metricslisten.filter(|text| !text.is_empty());
+    let metrics_listen = metrics_listen
+        .map(|text| text.parse().map_err(|_| check.wrong("metricslisten", "must be ADDRESS:PORT")))
+        .transpose()?;
+    let seconds = |key, given, default, longest| -> Result<Duration, Error> {
+        check.number(key, given, default, 1..=longest).map(Duration::from_secs)
+    };
+    let add_timeout = check.number("addtimeout", file.addtimeout, 90, 10..=MAX_ADD_SECONDS)?;
     Ok(NodeConfig {
-        vrs_endpoint: file.vrsendpoint,
-        bridge: file.vrsbridge,
-        mtu: Some(file.mtu).filter(|mtu| *mtu != 0),
-        resolve_timeout: Duration::from_secs(file.portresolvetimer),
-        add_timeout: Duration::from_secs(file.addtimeout),
+        vrs_endpoint: text(file.vrsendpoint, "/var/run/openvswitch/db.sock"),
+        bridge: text(file.vrsbridge, "alubr0"),
+        mtu,
+        resolve_timeout: seconds("portresolvetimer", file.portresolvetimer, 60, MAX_ADD_SECONDS)?,
+        add_timeout: Duration::from_secs(add_timeout),
         site_id,
-        multiple_policy_groups: file.multiplepolicygroups,
-        cni_version: file.cniversion,
-        state_dir: file.statedir,
-        run_dir: file.rundir,
-        log_dir: file.logdir,
-        log_level,
+        multiple_policy_groups: file.multiplepolicygroups.unwrap_or(false),
+        cni_version: file.cniversion.filter(|version| !version.is_empty()),
+        state_dir: check.directory("statedir", file.statedir, "/var/lib/nuage-cni")?,
+        run_dir: check.directory("rundir", file.rundir, "/run/nuage-cni")?,
+        log_dir: check.directory("logdir", file.logdir, "/var/log/cni")?,
+        log_level: check.level(file.loglevel)?,
         log_json,
-        log_file_megabytes: file.logfilesize,
-        log_file_count: file.logfilecount,
+        log_file_megabytes: check.number("logfilesize", file.logfilesize, 1, 1..=MAX_LOG_MEGABYTES)?,
+        log_file_count: check.number("logfilecount", file.logfilecount, 10, 1..=MAX_LOG_FILES)?,
+        audit_interval: seconds("monitorinterval", file.monitorinterval, 60, DAY)?,
+        stale_timeout: seconds("staleentrytimeout", file.staleentrytimeout, 600, 7 * DAY)?,
+        connection_check_interval: seconds(
+            "vrsconnectionchecktimer",
+            file.vrsconnectionchecktimer,
+            180,
+            DAY,
+        )?,
+        metrics_listen,
+        warnings: document.odd_keys(KEYS, &[]),
     })
 }

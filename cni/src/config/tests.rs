@@ -113,3 +113,129 @@ fn a_kubeconfig_without_verification_is_refused_with_a_hint() {
     let error = load_kubeconfig(&files(&[("kc", text)]), Path::new("/d/kc")).unwrap_err();
     assert!(error.details().contains("hint: "), "{}", error.details());
 }
+
+/// What the original's packages installed, with every key that one of its versions read.
+const ORIGINAL_VSP_K8S: &str = "# Client certificate for securing requests to VSD.\n\
+    clientCert: /usr/share/vsp-k8s/client.crt\nclientKey: /usr/share/vsp-k8s/client.key\n\
+    CACert: /usr/share/vsp-k8s/ca.crt\nenterpriseName: K8S-Enterprise\ndomainName: K8S-Domain\n\
+    masterApiServer: https://127.0.0.1:8443\nnuageMonRestServer: https://localhost:9443\n\
+    dockerBridgeName: docker0\ninterfaceMTU: 1460\nserviceCIDR: 0.0.0.0\n\
+    nuageMonClientCert: /d/nuageMonClient.crt\nnuageMonClientKey: /d/nuageMonClient.key\n\
+    nuageMonCA: /d/nuageMonCA.crt\nlogLevel: \"err\"\nvsdUser: \"\"\nkubeConfig:\n";
+const ORIGINAL_VSP_OPENSHIFT: &str = "clientCert: /usr/share/vsp-openshift/client.crt\n\
+    enterpriseName: Openshift-Enterprise\ndomainName: Openshift-Domain\nvsdUser: ose-admin\n\
+    nuageMonRestServer: https://localhost:9443\nlogLevel: \"err\"\n";
+
+#[test]
+fn the_vsp_files_of_the_original_load_unchanged_and_without_a_warning() {
+    let pem = [("nuageMonClient.crt", "c"), ("nuageMonClient.key", "k"), ("nuageMonCA.crt", "a")];
+    let cases = [
+        (Orchestrator::Kubernetes, "vsp-k8s.yaml", ORIGINAL_VSP_K8S, "K8S-Domain", ""),
+        (
+            Orchestrator::OpenShift,
+            "vsp-openshift.yaml",
+            ORIGINAL_VSP_OPENSHIFT,
+            "Openshift-Domain",
+            "ose-admin",
+        ),
+    ];
+    for (orchestrator, name, text, domain, user) in cases {
+        let files = files(&[&[(name, text)], &pem[..]].concat());
+        let config = load_vsp(&files, orchestrator, Some(Path::new("/d"))).unwrap();
+        assert_eq!((config.domain.as_str(), config.user.as_str()), (domain, user));
+        assert_eq!(config.monitor.as_deref(), Some("https://localhost:9443"));
+        assert_eq!(config.kubeconfig, Path::new("/d/nuage.kubeconfig"));
+        assert_eq!(config.warnings, [""; 0]);
+        let identity = config.monitor_identity(&files).unwrap();
+        assert_eq!(
+            (identity.authorities, identity.client),
+            (b"a".to_vec(), Some((b"c".into(), b"k".into())))
+        );
+    }
+}
+
+#[test]
+fn every_key_of_the_node_file_has_its_effect() {
+    let text = "vrsendpoint: tcp:h:1\nvrsbridge: b\nmtu: 1400\nportresolvetimer: 7\naddtimeout: 20\nnuagesiteid: 0\n\
+        multiplepolicygroups: yes\ncniversion: 0.4.0\nstatedir: /s\nrundir: /r\nlogdir: /l\nloglevel: DEBUG\n\
+        logformat: json\nlogfilesize: 3\nlogfilecount: 4\nmonitorinterval: 5\nstaleentrytimeout: 6\n\
+        vrsconnectionchecktimer: 8\nmetricslisten: 127.0.0.1:9\n";
+    let expected = NodeConfig {
+        vrs_endpoint: "tcp:h:1".into(),
+        bridge: "b".into(),
+        mtu: Some(1400),
+        resolve_timeout: Duration::from_secs(7),
+        add_timeout: Duration::from_secs(20),
+        site_id: Some(0),
+        multiple_policy_groups: true,
+        cni_version: Some("0.4.0".into()),
+        state_dir: "/s".into(),
+        run_dir: "/r".into(),
+        log_dir: "/l".into(),
+        log_level: LogLevel::Debug,
+        log_json: true,
+        log_file_megabytes: 3,
+        log_file_count: 4,
+        audit_interval: Duration::from_secs(5),
+        stale_timeout: Duration::from_secs(6),
+        connection_check_interval: Duration::from_secs(8),
+        metrics_listen: Some("127.0.0.1:9".parse().unwrap()),
+        warnings: Vec::new(),
+    };
+    assert_eq!(node(text).unwrap(), expected);
+    let empty = text.lines().map(|line| format!("{}:\n", line.split(':').next().unwrap_or_default()));
+    let empty: &str = String::leak(empty.collect());
+    assert_eq!(node(empty).unwrap(), node("").unwrap(), "a key without a value is an absent one");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_named_with_file_line_and_key_and_no_other_line_is_shown() {
+    let secret =
+        "nuageMonClientKey: |\n  -----BEGIN PRIVATE KEY-----\n  c2VjcmV0\npodMaySet: [subnet, everything]\n";
+    let files = files(&[("vsp-k8s.yaml", secret)]);
+    let error = load_vsp(&files, Orchestrator::Kubernetes, Some(Path::new("/d"))).unwrap_err();
+    let told = format!("{error}: {}", error.details());
+    assert!(told.contains("/d/vsp-k8s.yaml:4: podMaySet: "), "{told}");
+    assert!(!told.contains("c2VjcmV0"), "{told}");
+    for (text, place) in [
+        ("# x\nloglevel: info\nmtu: large\n", "nuage-cni.yaml:3: mtu: "),
+        ("statedir: [a]\n", "nuage-cni.yaml:1: statedir: "),
+        ("multiplepolicygroups: perhaps\n", "nuage-cni.yaml:1: multiplepolicygroups: "),
+    ] {
+        let error = node(text).unwrap_err();
+        let told = format!("{error}: {}", error.details());
+        assert!(told.contains(place), "{told}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_a_warning_with_the_nearest_key() {
+    let config = node("loglevel: info\nlogfilesise: 3\nzzz: 1\n").unwrap();
+    assert_eq!(config.log_file_megabytes, 1);
+    assert_eq!(
+        config.warnings,
+        [
+            "/d/nuage-cni.yaml:2: unknown key logfilesise, did you mean logfilesize?",
+            "/d/nuage-cni.yaml:3: unknown key zzz"
+        ]
+    );
+}
+
+#[test]
+fn without_a_kubeconfig_a_pods_own_credentials_count_and_are_read_anew_each_time() {
+    let account = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let mut files = files(&[("vsp-k8s.yaml", "masterApiServer: https://10.0.0.1:6443/\n")]);
+    let vsp = load_vsp(&files, Orchestrator::Kubernetes, Some(Path::new("/d"))).unwrap();
+    let error = vsp.kubeconfig(&files).unwrap_err();
+    assert!(error.to_string().contains("/d/nuage.kubeconfig"), "{error}");
+    files.0.insert(Path::new(account).join("ca.crt"), "CA");
+    for token in ["first\n", "second\n"] {
+        files.0.insert(Path::new(account).join("token"), token);
+        let found = vsp.kubeconfig(&files).unwrap();
+        assert_eq!(
+            (found.server.as_str(), found.token.as_deref()),
+            ("https://10.0.0.1:6443", Some(token.trim()))
+        );
+        assert_eq!(found.identity.authorities, b"CA");
+    }
+}

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{invalid, read, read_yaml};
+use super::kubeconfig::{self, Kubeconfig};
+use super::{Document, invalid, read};
 use crate::error::Error;
 use crate::host::{Files, TlsIdentity};
 use crate::orchestrator::Orchestrator;
@@ -14,7 +15,7 @@ use crate::orchestrator::Orchestrator;
 const OSTREE_MARK: &str = "/run/ostree-booted";
 
 /// What a pod's labels and annotations may choose (`podMaySet`).
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {
     /// `nuage.io/subnet`
@@ -33,6 +34,26 @@ pub enum Choice {
     RedirectionTarget,
 }
 
+/// All keys that have an effect.
+const KEYS: &[&str] = &[
+    "enterpriseName",
+    "domainName",
+    "vsdUser",
+    "nuageMonRestServer",
+    "nuageMonClientCert",
+    "nuageMonClientKey",
+    "nuageMonServerCA",
+    "nuageMonCA",
+    "nuageMonServerFingerprint",
+    "kubeConfig",
+    "masterApiServer",
+    "defaultSubnet",
+    "podMaySet",
+];
+/// Keys that files of earlier versions carry and nothing reads: the plugin before 2017 did.
+const IDLE_KEYS: &[&str] =
+    &["clientCert", "clientKey", "CACert", "dockerBridgeName", "interfaceMTU", "serviceCIDR", "logLevel"];
+
 /// The file's keys.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -49,6 +70,7 @@ struct File {
     nuage_mon_ca: Option<String>,
     nuage_mon_server_fingerprint: Option<String>,
     kube_config: Option<String>,
+    master_api_server: Option<String>,
     default_subnet: Option<String>,
     pod_may_set: Option<BTreeSet<Choice>>,
 }
@@ -68,8 +90,12 @@ pub struct VspConfig {
     pub default_subnet: Option<String>,
     /// `podMaySet`
     pub pod_may_set: BTreeSet<Choice>,
-    /// `kubeConfig`
+    /// `kubeConfig`; absent or empty: `nuage.kubeconfig` beside the vsp file.
     pub kubeconfig: PathBuf,
+    /// `masterApiServer`: the API server that a pod's own credentials are good for, where there is no kubeconfig.
+    pub api_server: Option<String>,
+    /// What is odd about the file, in words for a person.
+    pub warnings: Vec<String>,
     /// Certificates and keys: PEM text or paths of it.
     client_certificate: Option<String>,
     client_key: Option<String>,
@@ -97,28 +123,33 @@ pub fn load(
         None => Path::new("/usr/share").join(name),
     };
     let path = directory.join(format!("{name}.yaml"));
-    let file: File = read_yaml(files, &path)?.unwrap_or_default();
-    let monitor = file.nuage_mon_rest_server.filter(|url| !url.trim().is_empty());
+    let document = Document::read(files, &path)?;
+    let file: File = document.parse()?;
+    // A key without a value is an absent one: templates leave many like that.
+    let given = |value: Option<String>| value.filter(|text| !text.trim().is_empty());
+    let monitor = given(file.nuage_mon_rest_server).map(|url| url.trim().to_owned());
     if let Some(url) = monitor.as_ref().filter(|url| !url.starts_with("https://")) {
         return Err(invalid(&path, format!("nuageMonRestServer: {url} does not begin with https://")));
     }
     // OpenShift sites keep these four beside the file and do not name them.
-    let beside = |given: Option<String>, name: &str| {
-        given.or_else(|| (orchestrator == Orchestrator::OpenShift).then(|| name.to_owned()))
+    let beside = |value: Option<String>, name: &str| {
+        given(value).or_else(|| (orchestrator == Orchestrator::OpenShift).then(|| name.to_owned()))
     };
     let default_choices = [Choice::Subnet, Choice::Zone, Choice::User, Choice::PolicyGroup];
     Ok(VspConfig {
-        enterprise: file.enterprise_name.unwrap_or_else(|| "K8S-Enterprise".to_owned()),
-        domain: file.domain_name.unwrap_or_else(|| "K8S-Domain".to_owned()),
-        user: file.vsd_user.unwrap_or_default(),
-        monitor: monitor.map(|url| url.trim().trim_end_matches('/').to_owned()),
-        default_subnet: file.default_subnet,
+        enterprise: given(file.enterprise_name).unwrap_or_else(|| "K8S-Enterprise".to_owned()),
+        domain: given(file.domain_name).unwrap_or_else(|| "K8S-Domain".to_owned()),
+        user: given(file.vsd_user).unwrap_or_default(),
+        monitor: monitor.map(|url| url.trim_end_matches('/').to_owned()),
+        default_subnet: given(file.default_subnet),
         pod_may_set: file.pod_may_set.unwrap_or_else(|| default_choices.into()),
-        kubeconfig: directory.join(file.kube_config.unwrap_or_else(|| "nuage.kubeconfig".to_owned())),
+        kubeconfig: directory.join(given(file.kube_config).as_deref().unwrap_or("nuage.kubeconfig")),
+        api_server: given(file.master_api_server),
+        warnings: document.odd_keys(KEYS, IDLE_KEYS),
         client_certificate: beside(file.nuage_mon_client_cert, "nuageMonClient.crt"),
         client_key: beside(file.nuage_mon_client_key, "nuageMonClient.key"),
-        server_authority: beside(file.nuage_mon_server_ca.or(file.nuage_mon_ca), "nuageMonCA.crt"),
-        fingerprint: file.nuage_mon_server_fingerprint,
+        server_authority: beside(given(file.nuage_mon_server_ca).or(file.nuage_mon_ca), "nuageMonCA.crt"),
+        fingerprint: given(file.nuage_mon_server_fingerprint),
         directory,
     })
 }
@@ -148,6 +179,19 @@ impl VspConfig {
             (authority, _) => pem("nuageMonServerCA", authority)?,
         };
         Ok(TlsIdentity { authorities, client: Some(client), pinned_sha256 })
+    }
+
+    /// How to reach the API server: by the kubeconfig, or where there is none with the credentials that a pod is given.
+    /// Read when it is needed, so that a rotated token counts.
+    ///
+    /// # Errors
+    /// Code 7 where something is missing or cannot be read.
+    pub fn kubeconfig(&self, files: &dyn Files) -> Result<Kubeconfig, Error> {
+        match kubeconfig::load_if_there(files, &self.kubeconfig)? {
+            Some(found) => Ok(found),
+            None => kubeconfig::in_cluster(files, self.api_server.as_deref())?
+                .ok_or_else(|| kubeconfig::missing(&self.kubeconfig)),
+        }
     }
 
     fn missing(&self, key: &str) -> Error {
@@ -182,6 +226,8 @@ impl VspConfig {
             default_subnet: None,
             pod_may_set: choices.iter().copied().collect(),
             kubeconfig: directory.join("nuage.kubeconfig"),
+            api_server: None,
+            warnings: Vec::new(),
             client_certificate: None,
             client_key: None,
             server_authority: None,

@@ -2,6 +2,8 @@
 //! operation says so.
 
 #[cfg(target_os = "linux")]
+mod announce;
+#[cfg(target_os = "linux")]
 mod namespace;
 #[cfg(target_os = "linux")]
 mod netlink;

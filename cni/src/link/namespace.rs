@@ -49,19 +49,22 @@ pub(super) fn open(path: &Path) -> Result<Netns, LinkError> {
 pub(super) fn connect(netns: Option<&Netns>) -> Result<Handle, LinkError> {
     let opened = match netns {
         None => rtnetlink::new_connection(),
-        Some(netns) => {
-            let descriptor = netns.descriptor.as_ref().ok_or(LinkError::Unsupported)?;
-            let own = File::open(OWN).map_err(|error| kernel("finding the own network namespace", error))?;
-            enter(descriptor.as_fd(), "entering the network namespace")?;
-            // Nothing may be awaited between the two: the thread's other tasks would run in the pod's namespace.
-            let opened = rtnetlink::new_connection();
-            enter(own.as_fd(), "leaving the network namespace")?;
-            opened
-        }
+        Some(netns) => within(netns, rtnetlink::new_connection)?,
     };
     let (connection, handle, _) = opened.map_err(|error| kernel("opening a netlink socket", error))?;
     tokio::spawn(connection);
     Ok(handle)
+}
+
+/// Does something inside `netns`. Nothing can be awaited in there: the thread's other tasks would run in the pod's
+/// namespace.
+pub(super) fn within<T>(netns: &Netns, action: impl FnOnce() -> T) -> Result<T, LinkError> {
+    let descriptor = netns.descriptor.as_ref().ok_or(LinkError::Unsupported)?;
+    let own = File::open(OWN).map_err(|error| kernel("finding the own network namespace", error))?;
+    enter(descriptor.as_fd(), "entering the network namespace")?;
+    let done = action();
+    enter(own.as_fd(), "leaving the network namespace")?;
+    Ok(done)
 }
 
 fn enter(descriptor: BorrowedFd<'_>, operation: &str) -> Result<(), LinkError> {

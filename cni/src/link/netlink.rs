@@ -5,21 +5,25 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
+use std::thread;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use ipnet::IpNet;
-use netlink_packet_route::address::AddressAttribute;
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags};
 use netlink_packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope};
 use rtnetlink::{Error, Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
-use super::namespace;
+use super::{announce, namespace};
 use crate::host::{Link, LinkError, Links, Netns, Route, VethPair};
 
 /// errno values of asm-generic/errno.h, negative as netlink carries them.
 const NO_SUCH_DEVICE: i32 = -19;
 const EXISTS: i32 = -17;
+/// What the kernel says to an IPv6 address where IPv6 is disabled: of the link, or altogether.
+const NOT_ALLOWED: i32 = -13;
+const NOT_SUPPORTED: i32 = -95;
 
 /// The links of this machine's kernel.
 #[derive(Debug, Default)]
@@ -49,13 +53,16 @@ async fn message(handle: &Handle, name: &str) -> Result<Option<LinkMessage>, Lin
     }
 }
 
-fn mac(message: &LinkMessage) -> String {
+fn hardware_address(message: &LinkMessage) -> &[u8] {
     let address = message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Address(address) => Some(address.as_slice()),
         _ => None,
     });
-    let bytes: Vec<String> = address.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect();
-    bytes.join(":")
+    address.unwrap_or_default()
+}
+
+fn mac(message: &LinkMessage) -> String {
+    hardware_address(message).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
 
 fn mtu(message: &LinkMessage) -> u32 {
@@ -217,12 +224,23 @@ impl Links for KernelLinks {
         let handle = namespace::connect(Some(netns))?;
         let link = message(&handle, name).await?.ok_or_else(|| LinkError::NoSuchLink(name.to_owned()))?;
         let index = link.header.index;
+        announce::ask_for_notices(netns, name)?;
         let there = |result: Result<(), Error>, operation: String| match result {
             Err(error) if errno(&error) == Some(EXISTS) => Ok(()),
             other => other.map_err(|error| kernel(operation, &error)),
         };
         for address in addresses {
-            let added = handle.address().add(index, address.addr(), address.prefix_len()).execute().await;
+            let mut adding = handle.address().add(index, address.addr(), address.prefix_len());
+            let ipv6 = address.addr().is_ipv6();
+            if ipv6 {
+                // The address is usable at once; the detection would hold it back for a second or two.
+                adding.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+            }
+            let added = adding.execute().await;
+            let refused = added.as_ref().err().and_then(errno);
+            if ipv6 && matches!(refused, Some(NOT_ALLOWED | NOT_SUPPORTED)) {
+                return Err(LinkError::NoIpv6(name.to_owned()));
+            }
             there(added, format!("adding address {address} to {name}"))?;
         }
         for route in routes {
@@ -232,17 +250,25 @@ impl Links for KernelLinks {
             })?);
             there(added.execute().await, operation)?;
         }
+        // The address that it has: the kernel tells the neighbours whenever one is set.
+        let same = LinkUnspec::new_with_index(index).address(hardware_address(&link).to_vec()).build();
+        let _ = handle.link().set(same).execute().await;
         Ok(())
     }
 
+    /// The kernel deletes a link within the system call that asks for it, for tens of milliseconds: on a thread of its
+    /// own, so that the only other one goes on meanwhile.
     async fn delete(&self, name: &str) -> Result<bool, LinkError> {
-        let handle = namespace::connect(None)?;
-        let Some(link) = message(&handle, name).await? else { return Ok(false) };
-        match handle.link().del(link.header.index).execute().await {
-            Ok(()) => Ok(true),
-            Err(error) if errno(&error) == Some(NO_SUCH_DEVICE) => Ok(false),
-            Err(error) => Err(kernel(format!("deleting link {name}"), &error)),
-        }
+        let (done, result) = tokio::sync::oneshot::channel();
+        let owned = name.to_owned();
+        let failed = |source| LinkError::Kernel { operation: format!("deleting link {name}"), source };
+        let deleting = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+            // Nobody listens any more once the call's time is used up; the kernel finishes all the same.
+            let _ = done.send(runtime.map(|runtime| runtime.block_on(delete(&owned))));
+        };
+        thread::Builder::new().name("link".to_owned()).spawn(deleting).map_err(failed)?;
+        result.await.map_err(|error| failed(io::Error::other(error)))?.map_err(failed)?
     }
 
     async fn underlay_mtu(&self) -> Result<Option<(u32, bool)>, LinkError> {
@@ -263,6 +289,16 @@ impl Links for KernelLinks {
         let found = handle.link().get().match_index(device).execute().try_next().await;
         let found = found.map_err(|error| kernel("reading the underlay's MTU".to_owned(), &error))?;
         Ok(found.map(|message| (mtu(&message), ipv6_only)))
+    }
+}
+
+async fn delete(name: &str) -> Result<bool, LinkError> {
+    let handle = namespace::connect(None)?;
+    let Some(link) = message(&handle, name).await? else { return Ok(false) };
+    match handle.link().del(link.header.index).execute().await {
+        Ok(()) => Ok(true),
+        Err(error) if errno(&error) == Some(NO_SUCH_DEVICE) => Ok(false),
+        Err(error) => Err(kernel(format!("deleting link {name}"), &error)),
     }
 }
 

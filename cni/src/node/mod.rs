@@ -3,6 +3,7 @@
 mod clock;
 mod files;
 mod http;
+mod log;
 mod switch;
 
 use std::sync::Arc;
@@ -18,5 +19,6 @@ pub fn host() -> Host {
         links: Arc::new(KernelLinks),
         files: Arc::new(files::FileSystem),
         clock: Arc::new(clock::SystemClock),
+        log: Arc::new(log::FileLog),
     }
 }

@@ -15,7 +15,10 @@ pub(super) struct Sockets;
 impl Switch for Sockets {
     async fn connect(&self, endpoint: &str) -> io::Result<Box<dyn Stream>> {
         if let Some(address) = endpoint.strip_prefix("tcp:") {
-            return Ok(Box::new(TcpStream::connect(address).await?));
+            let stream = TcpStream::connect(address).await?;
+            // Messages are small and answered one by one: none of them may wait for an acknowledgement.
+            stream.set_nodelay(true)?;
+            return Ok(Box::new(stream));
         }
         if endpoint.starts_with("ssl:") {
             return Err(io::Error::new(

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::http_call::{excerpt, send};
 use super::labels::{self, Choices};
 use super::{Placement, Pod, monitor};
 use crate::call::Call;
-use crate::config::{VspConfig, load_kubeconfig, load_vsp};
+use crate::config::{VspConfig, load_vsp};
 use crate::error::Error;
 
 /// No pod object is longer: etcd takes 1.5 MB, and the API server's answer can be larger.
@@ -18,17 +19,30 @@ const PEER: &str = "the Kubernetes API server";
 /// Where a pod goes.
 pub(super) async fn placement(call: &Call<'_>, pod: &Pod) -> Result<Placement, Error> {
     let vsp = load_vsp(&*call.host.files, call.orchestrator, call.config_dir)?;
+    for warning in call.node.warnings.iter().chain(&vsp.warnings) {
+        call.log.warn("odd configuration", &[("what", warning)]);
+    }
+    let asking = Instant::now();
     let object = get_pod(call, &vsp, pod).await?;
+    call.log.phase("api", asking);
     check_uid(pod, &object["metadata"])?;
     let choices = labels::of_pod(&object["metadata"], &vsp)?;
     let zone = choices.zone.clone().unwrap_or_else(|| pod.namespace.clone());
     let (network, groups) = match &vsp.monitor {
         Some(_) => {
+            let asking = Instant::now();
             let assignment = monitor::assign(call, &vsp, pod, wish(pod, &choices)?).await?;
+            call.log.phase("monitor", asking);
             (assignment.subnet, assignment.policy_groups)
         }
         None => (without_monitor(call, &vsp, pod, &choices).await?, Vec::new()),
     };
+    if choices.policy_group.is_none() && groups.len() > 1 && !call.node.multiple_policy_groups {
+        call.log.warn(
+            "only the first policy group is used (multiplepolicygroups)",
+            &[("groups", &groups.join(","))],
+        );
+    }
     let user = choices.user.unwrap_or(vsp.user);
     if user.is_empty() {
         return Err(Error::Config {
@@ -96,7 +110,7 @@ async fn get_pod(call: &Call<'_>, vsp: &VspConfig, pod: &Pod) -> Result<Value, E
 
 /// Reads an object; `None` where there is none.
 async fn get(call: &Call<'_>, vsp: &VspConfig, path: &str) -> Result<Option<Value>, Error> {
-    let config = load_kubeconfig(&*call.host.files, &vsp.kubeconfig)?;
+    let config = vsp.kubeconfig(&*call.host.files)?;
     let service = call.host.http.client(&config.identity).map_err(|error| Error::Config {
         what: vsp.kubeconfig.display().to_string(),
         details: error.to_string(),
@@ -113,9 +127,15 @@ async fn get(call: &Call<'_>, vsp: &VspConfig, path: &str) -> Result<Option<Valu
         hint: None,
     })?;
     let answer = send(service, PEER, request, MAX_POD_BYTES, call.deadline).await?;
+    // A proxy in between may repeat the request in its answer.
+    let told = String::from_utf8_lossy(&answer.body);
+    let said = match config.token.as_deref().filter(|token| !token.is_empty()) {
+        Some(token) => excerpt(told.replace(token, "(token)").as_bytes()),
+        None => excerpt(told.as_bytes()),
+    };
     let refused = |hint: &str| Error::Refused {
         peer: PEER.to_owned(),
-        details: format!("{}: {}", answer.status, excerpt(&answer.body)),
+        details: format!("{}: {said}", answer.status),
         hint: Some(hint.to_owned()),
     };
     match answer.status {
@@ -126,11 +146,9 @@ async fn get(call: &Call<'_>, vsp: &VspConfig, path: &str) -> Result<Option<Valu
         StatusCode::NOT_FOUND => Ok(None),
         StatusCode::UNAUTHORIZED => Err(refused("is the kubeconfig's token or certificate still valid?")),
         StatusCode::FORBIDDEN => Err(refused("the plugin's user needs the verb get on pods")),
-        status => Err(Error::TryAgain {
-            what: format!("{PEER} answered {status}"),
-            details: excerpt(&answer.body),
-            hint: None,
-        }),
+        status => {
+            Err(Error::TryAgain { what: format!("{PEER} answered {status}"), details: said, hint: None })
+        }
     }
 }
 

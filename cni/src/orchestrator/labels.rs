@@ -29,7 +29,7 @@ fn invalid(what: &str, details: &str) -> Error {
 }
 
 /// A value that may go into a row or a request.
-fn check(what: &str, value: &str) -> Result<String, Error> {
+pub(super) fn check(what: &str, value: &str) -> Result<String, Error> {
     if value.len() > MAX_VALUE_BYTES || value.chars().any(char::is_control) {
         return Err(invalid(what, "is longer than 255 bytes or has control characters"));
     }
@@ -53,12 +53,21 @@ pub(super) fn of_pod(metadata: &Value, vsp: &VspConfig) -> Result<Choices, Error
         policy_group: value(Choice::PolicyGroup, "policy-group")?,
         static_ip: address("nuage.io/static-ip", value(Choice::StaticIp, "static-ip")?)?,
         redirection_target: value(Choice::RedirectionTarget, "redirection-target")?,
-        mac: value(Choice::Mac, "mac")?,
+        mac: value(Choice::Mac, "mac")?.map(|text| mac("nuage.io/mac", &text)).transpose()?,
     })
 }
 
 fn address(what: &str, text: Option<String>) -> Result<Option<IpAddr>, Error> {
     text.map(|text| text.parse().map_err(|_| invalid(what, "is no IP address"))).transpose()
+}
+
+/// A MAC address that one interface can have, in lower case.
+pub(super) fn mac(what: &str, text: &str) -> Result<String, Error> {
+    let bytes: Option<Vec<u8>> = text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    let right =
+        |bytes: &Vec<u8>| bytes.len() == 6 && bytes[0] & 1 == 0 && bytes.iter().any(|byte| *byte != 0);
+    let bytes = bytes.filter(right).ok_or_else(|| invalid(what, "is no unicast MAC address"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":"))
 }
 
 /// A framework's labels (Mesos): the first five are required.

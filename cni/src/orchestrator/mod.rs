@@ -27,6 +27,17 @@ pub enum Orchestrator {
     Mesos,
 }
 
+impl Orchestrator {
+    /// As executables and options name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "k8s",
+            Self::OpenShift => "openshift",
+            Self::Mesos => "mesos",
+        }
+    }
+}
+
 /// A pod as the runtime named it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Pod {
@@ -105,8 +116,18 @@ pub async fn placement(call: &Call<'_>) -> Result<Placement, Error> {
         placement.static_ip = Some(address.addr());
     }
     if let Some(mac) = &call.request.network.mac {
-        placement.mac = Some(mac.clone());
+        placement.mac = Some(labels::mac("runtimeConfig.mac", mac)?);
     }
+    call.log.debug(
+        "placed",
+        &[
+            ("enterprise", &placement.enterprise),
+            ("domain", &placement.domain),
+            ("zone", &placement.zone),
+            ("network", &placement.network),
+            ("user", &placement.user),
+        ],
+    );
     Ok(placement)
 }
 

@@ -83,3 +83,14 @@ fn a_framework_without_its_labels_is_told_which_are_missing() {
     let error = from_mesos(&network).unwrap_err();
     assert!(error.details().contains("enterprise, domain, network, user"), "{}", error.details());
 }
+
+#[test]
+fn a_mac_address_that_is_chosen_is_one_that_an_interface_can_have() {
+    let chosen = |mac: &str| of_pod(&json!({"annotations": {"nuage.io/mac": mac}}), &vsp(&[Choice::Mac]));
+    assert_eq!(chosen("02:00:00:AB:cd:01").unwrap().mac.as_deref(), Some("02:00:00:ab:cd:01"));
+    for wrong in
+        ["01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00", "02:00:00:00:00", "x", "02-00"]
+    {
+        assert_eq!(chosen(wrong).unwrap_err().code(), 7, "{wrong}");
+    }
+}

@@ -38,6 +38,20 @@ pub enum Command {
     Version,
 }
 
+impl Command {
+    /// As `CNI_COMMAND` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Add => "ADD",
+            Self::Del => "DEL",
+            Self::Check => "CHECK",
+            Self::Gc => "GC",
+            Self::Status => "STATUS",
+            Self::Version => "VERSION",
+        }
+    }
+}
+
 /// One validated call. What a command does not need may be absent or empty.
 #[derive(Clone, Debug)]
 pub struct Request {

@@ -2,24 +2,26 @@
 //! monitor, and any operation can go wrong.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+pub mod answer;
 pub mod process;
 pub mod seams;
 pub mod switch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+pub use nuage_cni::Outcome;
 use nuage_cni::host::{Host, Link, Route};
 use nuage_cni::orchestrator::Orchestrator;
-use nuage_cni::{Invocation, Outcome, invoke};
+use nuage_cni::{Invocation, invoke};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use process::Process;
 use seams::{
-    Disk, Kernel, POD_UID, ProcessFiles, ProcessHttp, ProcessLinks, ProcessSwitch, Services, VirtualClock,
-    held,
+    Disk, Kernel, Lines, POD_UID, ProcessFiles, ProcessHttp, ProcessLinks, ProcessSwitch, Services,
+    VirtualClock, held,
 };
 use switch::{Database, Presence};
 
@@ -40,6 +42,7 @@ pub struct Node {
     pub kernel: Kernel,
     pub switch: Database,
     pub services: Services,
+    pub log: Lines,
     born: Instant,
 }
 
@@ -80,7 +83,8 @@ impl Node {
             disk: Disk::default(),
             kernel: Kernel::default(),
             switch: Database::new(),
-            services: Services { counted: Arc::default(), monitor: Arc::new(Mutex::new(Presence::Up)) },
+            services: Services::new(),
+            log: Lines::default(),
             born: Instant::now(),
         };
         for (name, text) in
@@ -110,11 +114,17 @@ impl Node {
             links: Arc::new(ProcessLinks(self.kernel.clone(), process.clone())),
             files: Arc::new(ProcessFiles(self.disk.clone(), process.clone())),
             clock: Arc::new(VirtualClock(self.born)),
+            log: Arc::new(self.log.clone()),
         }
     }
 
     /// Calls the plugin in a process of its own. `None`: the process was killed.
     pub async fn call(&self, process: &Process, command: &str, sandbox: &Sandbox) -> Option<Outcome> {
+        self.invoke(process, self.environment(command, sandbox), sandbox.network.clone()).await
+    }
+
+    /// The environment of a call; the sandbox's namespace is there from then on.
+    pub fn environment(&self, command: &str, sandbox: &Sandbox) -> BTreeMap<String, String> {
         let netns = sandbox.netns();
         self.namespace(sandbox);
         let mut environment: BTreeMap<String, String> = [
@@ -133,7 +143,7 @@ impl Node {
             );
             environment.insert("CNI_ARGS".to_owned(), args);
         }
-        self.invoke(process, environment, sandbox.network.clone()).await
+        environment
     }
 
     /// The sandbox's namespace, made if it is not there.
@@ -193,8 +203,18 @@ impl Node {
         for (key, value) in extra.as_object().unwrap() {
             network[key] = value.clone();
         }
+        self.invoke_as(Orchestrator::Kubernetes, process, environment, &network).await
+    }
+
+    pub async fn invoke_as(
+        &self,
+        orchestrator: Orchestrator,
+        process: &Process,
+        environment: BTreeMap<String, String>,
+        network: &Value,
+    ) -> Option<Outcome> {
         let stdin = network.to_string().into_bytes();
-        let invocation = Invocation { orchestrator: Orchestrator::Kubernetes, environment, stdin };
+        let invocation = Invocation { orchestrator, environment, stdin };
         let host = self.host(process);
         tokio::select! {
             biased;

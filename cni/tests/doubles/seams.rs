@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use ipnet::IpNet;
 use nuage_cni::host::{
-    BoxError, Clock, Files, Http, HttpService, Link, LinkError, Links, LockGuard, Netns, Route, Stream,
-    Switch, TlsIdentity, VethPair,
+    BoxError, Clock, Files, Http, HttpService, Link, LinkError, Links, LockGuard, Log, LogFile, Netns, Route,
+    Stream, Switch, TlsIdentity, VethPair,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -28,6 +28,23 @@ pub fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn io_error() -> io::Error {
     io::Error::other("broken on purpose")
+}
+
+/// What the calls on a node said about themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Lines {
+    pub log: Arc<Mutex<Vec<String>>>,
+    pub reports: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Log for Lines {
+    fn write(&self, _file: &LogFile, line: &str) {
+        held(&self.log).push(line.to_owned());
+    }
+
+    fn report(&self, _socket: &Path, datagram: &[u8]) {
+        held(&self.reports).push(serde_json::from_slice(datagram).unwrap());
+    }
 }
 
 /// The files of a node, and who holds which lock.
@@ -220,17 +237,47 @@ pub struct Services {
     pub counted: Arc<Mutex<BTreeSet<String>>>,
     /// How the monitor is.
     pub monitor: Arc<Mutex<Presence>>,
+    /// Labels and annotations of every pod.
+    pub metadata: Arc<Mutex<Value>>,
+    /// Namespaces that the API server has beside the pods' own.
+    pub namespaces: Arc<Mutex<BTreeSet<String>>>,
+    /// What was asked: path, credentials and body.
+    pub asked: Arc<Mutex<Vec<(String, String, Value)>>>,
 }
 
 /// The UID of every pod.
 pub const POD_UID: &str = "5f0c0a52-0000-4000-8000-000000000001";
 
 impl Services {
+    pub fn new() -> Self {
+        Self {
+            counted: Arc::default(),
+            monitor: Arc::new(Mutex::new(Presence::Up)),
+            metadata: Arc::new(Mutex::new(json!({}))),
+            namespaces: Arc::default(),
+            asked: Arc::default(),
+        }
+    }
+
     fn answer(&self, request: &http::Request<Bytes>) -> Value {
+        let credentials = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let asked = (request.uri().path().to_owned(), credentials.unwrap_or_default().to_owned(), body);
+        held(&self.asked).push(asked);
         let path: Vec<&str> = request.uri().path().split('/').skip(1).collect();
         match path.as_slice() {
             ["api", "v1", "namespaces", namespace, "pods", name] => {
-                json!({"metadata": {"namespace": namespace, "name": name, "uid": POD_UID}})
+                let mut metadata = held(&self.metadata).clone();
+                metadata["namespace"] = json!(namespace);
+                metadata["name"] = json!(name);
+                metadata["uid"] = json!(POD_UID);
+                json!({"metadata": metadata})
+            }
+            ["api", "v1", "namespaces", namespace] => {
+                if !held(&self.namespaces).contains(*namespace) {
+                    return Value::Null;
+                }
+                json!({"metadata": {"name": namespace}})
             }
             ["namespaces", namespace, "pods"] => {
                 let body: Value = serde_json::from_slice(request.body()).unwrap();
@@ -240,7 +287,8 @@ impl Services {
                 } else {
                     held(&self.counted).insert(pod);
                 }
-                json!({"subnetName": format!("{namespace}-0"), "policyGroups": null})
+                let subnet = body["desiredSubnet"].as_str().map(str::to_owned);
+                json!({"subnetName": subnet.unwrap_or_else(|| format!("{namespace}-0")), "policyGroups": null})
             }
             path => panic!("request to {path:?}"),
         }
@@ -265,8 +313,11 @@ impl Http for ProcessHttp {
                 }
                 let answer = process.operate_or_hang("http request", || services.answer(&request)).await;
                 let answer = answer.ok_or("broken on purpose")?;
+                let status = if answer.is_null() { 404 } else { 200 };
                 let body = Full::new(Bytes::from(answer.to_string())).map_err(|never| match never {});
-                Ok(http::Response::new(body.boxed_unsync()))
+                let mut response = http::Response::new(body.boxed_unsync());
+                *response.status_mut() = http::StatusCode::from_u16(status)?;
+                Ok(response)
             }
         })))
     }

@@ -1,5 +1,6 @@
 //! The command line, a file a verb. Results go to standard output, messages to standard error.
 
+mod bench;
 mod check;
 mod explain;
 mod list;
@@ -49,6 +50,8 @@ enum Verb {
     List(list::Arguments),
     /// Say what a load, fault, expectation or invariant is and which keys it takes
     Explain(explain::Arguments),
+    /// Measure the shipped executables and print the figures
+    Bench(bench::Arguments),
     /// Run one scenario again with a seed and print its events
     Replay(replay::Arguments),
 }
@@ -60,6 +63,7 @@ pub fn run() -> ExitCode {
         Verb::Check(arguments) => check::run(&arguments),
         Verb::List(arguments) => list::run(&arguments),
         Verb::Explain(arguments) => Ok(explain::run(&arguments)),
+        Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Replay(arguments) => replay::run(&arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error| {

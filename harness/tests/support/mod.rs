@@ -9,6 +9,8 @@
     reason = "shared by several test binaries"
 )]
 
+pub(crate) mod site;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

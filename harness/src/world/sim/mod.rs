@@ -37,7 +37,7 @@ use crate::scenario::Cluster;
 use kernel::Kernel;
 use ledger::{Ledger, Violation};
 use process::{Kill, Life};
-use seams::{MemoryFiles, Service, SimulatedHttp, SimulatedSwitch, WallClock};
+use seams::{MemoryFiles, RecentLog, Service, SimulatedHttp, SimulatedSwitch, WallClock};
 use wire::Wire;
 
 /// When the simulated world begins: 2026-01-01T00:00:00Z, in milliseconds since 1970.
@@ -72,6 +72,8 @@ pub struct Node {
     pub kernel: Kernel,
     /// Its files.
     pub files: MemoryFiles,
+    /// What the calls on it said about themselves.
+    pub log: RecentLog,
     /// What its runtime works on at once.
     pub slots: Semaphore,
 }
@@ -195,6 +197,7 @@ impl World {
             links: Arc::new(node.kernel.clone()),
             files: Arc::new(node.files.clone()),
             clock: Arc::new(self.clock),
+            log: Arc::new(node.log.clone()),
         };
         self.wrap.map_or_else(|| host.clone(), |wrap| wrap(node, host.clone()))
     }
@@ -313,7 +316,7 @@ impl Node {
         kube.create(json!({"kind": "Node", "metadata": {"name": name}}))
             .map_err(|error| Error::Site(error.to_string()))?;
         let (files, kernel) = (node_files(&name, token), Kernel::new(random.clone()));
-        Ok(Self { name, vrs, kernel, files, slots: Semaphore::new(parallel) })
+        Ok(Self { name, vrs, kernel, files, log: RecentLog::default(), slots: Semaphore::new(parallel) })
     }
 }
 

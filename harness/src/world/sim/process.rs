@@ -87,6 +87,7 @@ fn guarded(host: Host, life: &Life) -> Host {
         links: Arc::new(Guarded { inner: host.links, life: life.clone() }),
         files: Arc::new(Guarded { inner: host.files, life: life.clone() }),
         clock: host.clock,
+        log: host.log,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rest of a simulated node's seams: files in memory, streams into the emulated switch, HTTP into the emulated services.
 //! Each takes a little virtual time, so that what happens at once elsewhere can come in between.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use nuage_cni::host::{BoxError, Clock, Files, Http, HttpService, LockGuard, Stream, Switch, TlsIdentity};
+use nuage_cni::host::{
+    BoxError, Clock, Files, Http, HttpService, LockGuard, Log, LogFile, Stream, Switch, TlsIdentity,
+};
 use nuage_emulator::http::{PeerCertificate, in_process};
 use nuage_emulator::vrs::Vrs;
 use tokio::time::sleep;
@@ -83,6 +85,32 @@ impl Files for MemoryFiles {
         };
         Ok(taken.then(guard))
     }
+}
+
+/// How many lines of a node's log are remembered: those of the last few hundred calls.
+const RECENT_LINES: usize = 1000;
+
+/// What the calls on a node said about themselves lately.
+#[derive(Clone, Debug, Default)]
+pub struct RecentLog(Arc<Mutex<VecDeque<String>>>);
+
+impl RecentLog {
+    /// The lines, oldest first.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+impl Log for RecentLog {
+    fn write(&self, _file: &LogFile, line: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == RECENT_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line.to_owned());
+    }
+
+    fn report(&self, _socket: &Path, _datagram: &[u8]) {}
 }
 
 /// The one time of day of the simulated world: the plugin's is the emulators'.

@@ -1,0 +1,91 @@
+//! One YAML file: where a value is wrong, it is named with file, line and key. Never shows a line of the file: beside the
+//! wrong value may stand a key or a token.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::{invalid, read};
+use crate::error::Error;
+use crate::host::Files;
+
+/// Less similar than this, two keys are not the same word with a slip in it.
+const SIMILAR: f64 = 0.8;
+
+/// The text of a YAML file.
+pub(super) struct Document {
+    path: PathBuf,
+    text: String,
+}
+
+impl Document {
+    /// Reads a file; one that is not there is an empty one.
+    pub(super) fn read(files: &dyn Files, path: &Path) -> Result<Self, Error> {
+        Ok(Self::read_if_there(files, path)?.unwrap_or(Self { path: path.to_owned(), text: String::new() }))
+    }
+
+    /// Reads a file, if it is there.
+    pub(super) fn read_if_there(files: &dyn Files, path: &Path) -> Result<Option<Self>, Error> {
+        let Some(bytes) = read(files, path)? else { return Ok(None) };
+        let text = String::from_utf8(bytes).map_err(|_| invalid(path, "is not UTF-8"))?;
+        Ok(Some(Self { path: path.to_owned(), text }))
+    }
+
+    /// Whether nothing stands in it but comments: an empty mapping, not a null.
+    fn is_empty(&self) -> bool {
+        self.text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---")
+    }
+
+    /// Its typed content.
+    pub(super) fn parse<T: DeserializeOwned + Default>(&self) -> Result<T, Error> {
+        if self.is_empty() {
+            return Ok(T::default());
+        }
+        serde_saphyr::from_str(&self.text).map_err(|error| self.wrong(&error))
+    }
+
+    fn wrong(&self, error: &serde_saphyr::Error) -> Error {
+        let (line, key) = match error.location() {
+            Some(at) => (at.line(), self.key_at(at.line())),
+            None => (0, None),
+        };
+        let text = error.without_snippet().to_string();
+        let what = text.split(" at line ").next().unwrap_or_default();
+        let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
+        Error::Config {
+            what: format!("{}:{line}", self.path.display()),
+            details: format!("{key}{what}"),
+            hint: None,
+        }
+    }
+
+    /// The key that the value on a line (from 1) belongs to.
+    fn key_at(&self, line: u64) -> Option<&str> {
+        let until = usize::try_from(line).ok()?;
+        let before: Vec<&str> = self.text.lines().take(until).collect();
+        before.iter().rev().find_map(|line| {
+            let (key, _) = line.trim_start_matches([' ', '-', '{']).split_once(':')?;
+            let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            (!key.is_empty() && key.chars().all(word)).then_some(key)
+        })
+    }
+
+    /// What is odd about its keys: those of `idle` have no effect any more, others than `known` never had.
+    pub(super) fn odd_keys(&self, known: &[&str], idle: &[&str]) -> Vec<String> {
+        #[expect(clippy::zero_sized_map_values, reason = "YAML's mapping is a map; only its keys count here")]
+        let keys: BTreeMap<String, IgnoredAny> = self.parse().unwrap_or_default();
+        let unknown =
+            keys.keys().filter(|key| !known.contains(&key.as_str()) && !idle.contains(&key.as_str()));
+        let told = |key: &String| {
+            let line = self.text.lines().position(|line| line.trim_start().starts_with(key.as_str()));
+            let place = line.map(|line| format!(":{}", line + 1)).unwrap_or_default();
+            let near = known.iter().map(|known| (strsim::jaro_winkler(key, known), known));
+            let near = near.max_by(|(a, _), (b, _)| a.total_cmp(b)).filter(|(score, _)| *score >= SIMILAR);
+            let guess = near.map(|(_, known)| format!(", did you mean {known}?")).unwrap_or_default();
+            let key: String = key.chars().take(64).collect();
+            format!("{}{place}: unknown key {key}{guess}", self.path.display())
+        };
+        unknown.map(told).collect()
+    }
+}

@@ -1,0 +1,98 @@
+//! CONFORMANCE.md is made from the list of clauses, and every clause has its tests, which exist.
+//! `UPDATE_CONFORMANCE=1 cargo test -p nuage-cni --test conformance` writes it anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clauses {
+    clause: Vec<Clause>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clause {
+    id: String,
+    section: String,
+    demand: String,
+    #[serde(default)]
+    tests: Vec<String>,
+    reason: Option<String>,
+}
+
+fn package() -> PathBuf {
+    env!("CARGO_MANIFEST_DIR").into()
+}
+
+fn clauses() -> Vec<Clause> {
+    let text = std::fs::read_to_string(package().join("tests/conformance/clauses.toml")).unwrap();
+    toml::from_str::<Clauses>(&text).unwrap().clause
+}
+
+fn page(clauses: &[Clause]) -> String {
+    let mut page = "# Conformance\n\n\
+        What the CNI specification 1.1.0 demands of a plugin, in our own words, and the tests that hold it. Made from\n\
+        [tests/conformance/clauses.toml](tests/conformance/clauses.toml); a test compares the two, and fails for a clause without\n\
+        a test and for a test that does not exist.\n\n\
+        | clause | section | demand | held by |\n|---|---|---|---|\n"
+        .to_owned();
+    for clause in clauses {
+        let tests: Vec<String> = clause.tests.iter().map(|test| format!("`{test}`")).collect();
+        let held =
+            clause.reason.as_ref().map_or_else(|| tests.join("<br>"), |why| format!("does not apply: {why}"));
+        writeln!(page, "| {} | {} | {} | {held} |", clause.id, clause.section, clause.demand).unwrap();
+    }
+    page
+}
+
+/// The names of the tests in a file of the workspace.
+fn tests_of(file: &str) -> BTreeSet<String> {
+    let path = package().join("..").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let mut found = BTreeSet::new();
+    for (number, line) in lines.iter().enumerate() {
+        let name =
+            line.trim_start_matches("async ").strip_prefix("fn ").and_then(|rest| rest.split('(').next());
+        let marked =
+            lines[..number].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+        let is_test = |line: &&str| line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+        // Within proptest! the mark stands as it does elsewhere.
+        if let Some(name) = name.filter(|_| marked.clone().any(is_test)) {
+            found.insert(name.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn every_clause_has_its_tests_and_they_exist() {
+    let clauses = clauses();
+    let ids: BTreeSet<&str> = clauses.iter().map(|clause| clause.id.as_str()).collect();
+    assert_eq!(ids.len(), clauses.len(), "an id stands twice");
+    for clause in &clauses {
+        assert_ne!(clause.tests.is_empty(), clause.reason.is_none(), "{}: tests, or a reason", clause.id);
+        for test in &clause.tests {
+            let (file, name) = test.split_once("::").expect(test);
+            assert!(tests_of(file).contains(name), "{}: {file} has no test {name}", clause.id);
+        }
+    }
+}
+
+#[test]
+fn the_page_is_what_the_clauses_say() {
+    let (path, page) = (package().join("CONFORMANCE.md"), page(&clauses()));
+    if std::env::var_os("UPDATE_CONFORMANCE").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == page,
+        "CONFORMANCE.md is old: UPDATE_CONFORMANCE=1 cargo test -p nuage-cni --test conformance"
+    );
+}

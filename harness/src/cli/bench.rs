@@ -1,0 +1,33 @@
+//! `harness bench`: measures, prints a table, and writes the same figures as JSON.
+
+use std::path::PathBuf;
+
+use super::{HOLDS, run::write, say};
+use crate::bench::{Figures, cni};
+use crate::error::Error;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// Write the figures there as one JSON object
+    #[arg(long, value_name = "FILE", global = true)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// ADD, DEL, CHECK and VERSION of the plugin beside `bridge` with `host-local` (Linux, root)
+    Cni,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let figures: Figures = match arguments.what {
+        What::Cni => cni::run()?,
+    };
+    figures.lines().iter().for_each(|line| say(line));
+    if let Some(file) = &arguments.json {
+        write(file, &format!("{:#}\n", figures.to_json()))?;
+    }
+    Ok(HOLDS)
+}
