@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod entropy;
 pub mod error;
+pub mod faults;
 pub mod http;
 pub mod kube;
 pub mod monitor;

@@ -40,7 +40,7 @@ fn a_pod_that_is_deleted_while_the_monitor_is_down_is_not_tried_for_ever() {
 #[test]
 fn a_switch_that_stays_away_lets_every_del_succeed_and_is_clean_when_it_is_back() {
     let pods = "[[load]]\nkind = \"pod\"\ncount = 10\nhold = \"5s\"\n";
-    let fault = "[[fault]]\nkind = \"vrs.restart\"\nat = \"3s\"\ndown = \"2m\"\n";
+    let fault = "[[fault]]\nkind = \"vrs.restart\"\nat = \"3s\"\nfor = \"2m\"\n";
     let report = report(&format!("{pods}{fault}{NO_LEAKS}"), 1);
     assert!(report.passed(), "{:#?}", report.complaints());
     assert_eq!((count(&report, "deleted"), count(&report, "del_failed")), (10, 0));
