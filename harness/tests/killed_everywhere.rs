@@ -158,7 +158,7 @@ impl Site {
         }
         let journal = self.directory.path().join("site/node/state/attachments");
         let entries = std::fs::read_dir(journal).into_iter().flatten();
-        left.extend(entries.map(|entry| format!("journal {:?}", entry.unwrap().file_name())));
+        left.extend(entries.map(|entry| format!("journal {}", entry.unwrap().file_name().display())));
         left
     }
 
