@@ -11,7 +11,7 @@ use nuage_ovsdb::rpc::{Decoder, Message};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn switch() -> (Vrs, Faults) {
     let vrs = Vrs::new(Entropy::seeded(1), &VrsOptions::default()).unwrap();
