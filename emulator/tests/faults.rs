@@ -319,7 +319,7 @@ async fn refusals_have_the_form_of_their_service_and_bodies_break_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_of_one_node_is_met_by_its_certificate_alone() {
+async fn a_fault_of_one_node_is_met_by_its_certificate_and_its_token_alone() {
     let api = Served::new();
     let nodes = Some(vec!["node-1".to_owned()]);
     api.faults.on("kube.error", Setting { nodes, ..Setting::default() }).unwrap();
@@ -329,4 +329,7 @@ async fn a_fault_of_one_node_is_met_by_its_certificate_alone() {
         let request = http::Request::builder().uri(format!("http://kube{PODS}")).body(Bytes::new()).unwrap();
         assert_eq!(http.oneshot(request).await.unwrap().status(), status, "{name}");
     }
+    assert_eq!(api.get(PODS).await.status(), 200, "a token of nobody's");
+    api.faults.introduce("t", "node-1");
+    assert_eq!(api.get(PODS).await.status(), 500);
 }

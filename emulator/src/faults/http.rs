@@ -133,24 +133,25 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(request: &Request) -> Self {
+    fn read(request: &Request, faults: &Faults) -> Self {
         let peer =
             || request.extensions().get::<PeerCertificate>().map(|peer| peer.common_name.as_str().into());
         let caller = request.extensions().get::<Caller>().cloned();
-        let caller = caller.unwrap_or_else(|| Caller { node: peer(), ..Caller::default() });
+        let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let bearer = authorization.and_then(|text| text.strip_prefix("Bearer "));
+        let node = || peer().or_else(|| faults.node_of(bearer?));
+        let caller = caller.unwrap_or_else(|| Caller { node: node(), ..Caller::default() });
         let query = request.uri().query().unwrap_or_default();
         let watch = query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"));
         let path = request.uri().path().to_owned();
         // Collections end with a plural that the API knows; a single object's name follows them.
         let plural =
             ["pods", "nodes", "namespaces"].iter().any(|plural| path.ends_with(&format!("/{plural}")));
-        let authorization =
-            request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
         Self {
             caller,
             target: format!("{path}?{query}"),
             path,
-            bearer: authorization.starts_with(b"Bearer "),
+            bearer: bearer.is_some(),
             watch,
             list: request.method() == Method::GET && plural && !watch,
         }
@@ -245,10 +246,10 @@ impl Layer {
 
 async fn pass(State(layer): State<Layer>, request: Request, next: Next) -> Response {
     // A watch that begins while nothing is on may meet a gap later, so it is followed in any case.
-    if layer.faults.quiet() && !(layer.api == Api::Kube && Asked::read(&request).watch) {
+    if layer.faults.quiet() && !(layer.api == Api::Kube && Asked::read(&request, &layer.faults).watch) {
         return next.run(request).await;
     }
-    let asked = Asked::read(&request);
+    let asked = Asked::read(&request, &layer.faults);
     if let Some(response) = layer.before(&asked).await {
         return response;
     }

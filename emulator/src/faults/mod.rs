@@ -48,6 +48,8 @@ struct Shared {
     /// How many are on, so that a component that asks when none is pays for one load.
     on: AtomicUsize,
     state: Mutex<State>,
+    /// Whose a bearer token is: a request says no more of its node.
+    tokens: Mutex<BTreeMap<String, Arc<str>>>,
     entropy: Entropy,
 }
 
@@ -107,7 +109,22 @@ impl std::fmt::Debug for Faults {
 impl Faults {
     /// None is on; chances will be drawn from `entropy`.
     pub fn new(entropy: Entropy) -> Self {
-        Self(Arc::new(Shared { on: AtomicUsize::new(0), state: Mutex::default(), entropy }))
+        let (on, state, tokens) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
+        Self(Arc::new(Shared { on, state, tokens, entropy }))
+    }
+
+    /// Tells that who comes with this bearer token is `node`.
+    pub fn introduce(&self, token: &str, node: &str) {
+        self.tokens().insert(token.to_owned(), node.into());
+    }
+
+    /// Whose a bearer token is.
+    fn node_of(&self, token: &str) -> Option<Arc<str>> {
+        self.tokens().get(token).cloned()
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, BTreeMap<String, Arc<str>>> {
+        self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -287,6 +287,7 @@ impl Site {
             let directory = self.node_directory(options, &name);
             let plugin = token();
             kube.add_token(&plugin);
+            ground.faults.introduce(&plugin, &name);
             kube.create(json!({"kind": "Node", "metadata": {"name": name}}))
                 .map_err(|status| Error::Client(status.to_string()))?;
             let files = node::files(&NodeFiles {
