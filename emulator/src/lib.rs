@@ -13,6 +13,7 @@ pub mod node;
 pub mod ovsdb;
 pub mod pki;
 pub mod serve;
+pub mod tally;
 pub mod up;
 pub mod vrs;
 pub mod vsc;

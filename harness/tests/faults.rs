@@ -135,3 +135,19 @@ fn what_a_controller_takes_back_or_answers_wrong_is_no_address() {
         assert_eq!(count(&report, "add_failed"), failed, "{fault}: {:#?}", report.trace);
     }
 }
+
+#[test]
+fn whoever_waits_for_the_same_thing_is_woken_in_the_same_order_each_time() {
+    let churn = "[cluster]\nnodes = 2\n[[load]]\nkind = \"churn\"\nrate = \"4/s\"\nduration = \"10s\"\nlifetime = \"2s..5s\"\n";
+    let fault = |kind: &str| format!("[[fault]]\nkind = \"{kind}\"\nchance = \"1%\"\n");
+    let all: String =
+        ["vrs.slow", "vrs.partial_reply", "vsc.slow", "kube.slow", "vsd.slow"].map(fault).concat();
+    // Connections of both switches end at once, and every fault when the loads are over.
+    let restart = "[[fault]]\nkind = \"vrs.restart\"\nat = \"5s\"\nfor = \"1s\"\nnodes = \"all\"\n";
+    let text = format!("{churn}{all}{restart}");
+    let first = report(&text, 1);
+    for _ in 0..8 {
+        let again = report(&text, 1);
+        assert!(first.trace == again.trace, "it differs from itself");
+    }
+}

@@ -20,10 +20,11 @@ use nuage_ovsdb::rpc::Message;
 use nuage_ovsdb::schema::DatabaseSchema;
 use nuage_ovsdb::value::Row;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::entropy::Entropy;
 use crate::faults::{Order, SwitchFaults};
+use crate::tally::Tally;
 use monitor::Monitor;
 use storage::{Change, Column, Database};
 use transaction::Outcome;
@@ -47,9 +48,9 @@ struct Shared {
     entropy: Entropy,
     identifier: Uuid,
     /// Counts commits, so that a `wait` knows when to look again.
-    commits: watch::Sender<u64>,
+    commits: Tally,
     /// Counts restarts: every session ends when it changes.
-    epoch: watch::Sender<u64>,
+    epoch: Tally,
     /// Whether clients are served; a closed server ends a connection as soon as it is there.
     open: AtomicBool,
 }
@@ -128,7 +129,7 @@ impl Server {
             faults: SwitchFaults::default(),
         };
         let identifier = entropy.uuid();
-        let (commits, epoch) = (watch::Sender::new(0), watch::Sender::new(0));
+        let (commits, epoch) = (Tally::default(), Tally::default());
         let (state, open) = (Mutex::new(state), AtomicBool::new(true));
         let server = Self(Arc::new(Shared { state, entropy, identifier, commits, epoch, open }));
         server.transact(SERVER_DATABASE, &described);
@@ -193,7 +194,7 @@ impl Server {
 
     /// Ends every session, as a restart does. The rows stay.
     pub fn disconnect_all(&self) {
-        self.0.epoch.send_modify(|epoch| *epoch += 1);
+        self.0.epoch.step();
     }
 
     /// Serves clients again.
@@ -229,7 +230,7 @@ impl Server {
         {
             state.apply(database, &changes);
         }
-        self.0.commits.send_modify(|commits| *commits += 1);
+        self.0.commits.step();
     }
 }
 

@@ -60,7 +60,7 @@ impl Server {
             let room = outgoing.len() < BACKLOG_BYTES && waiting.len() < MAX_WAITING;
             tokio::select! {
                 biased;
-                _ = epoch.changed() => return,
+                () = epoch.changed() => return,
                 message = inbox.recv(), if outgoing.len() < BACKLOG_BYTES => match message {
                     Some(bytes) => outgoing.extend_from_slice(&bytes),
                     None => return,
@@ -111,7 +111,7 @@ impl Server {
             };
             tokio::select! {
                 biased;
-                changed = commits.changed() => if changed.is_err() { return },
+                () = commits.changed() => {}
                 () = late => {}
             }
         }

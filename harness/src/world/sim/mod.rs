@@ -24,11 +24,12 @@ use nuage_emulator::kube::Kube;
 use nuage_emulator::monitor::{Monitor, MonitorOptions};
 use nuage_emulator::node::{self, NodeFiles};
 use nuage_emulator::pki::Identity;
+use nuage_emulator::tally::Tally;
 use nuage_emulator::vrs::{Vrs, VrsOptions};
 use nuage_emulator::vsc::{Connecting, Controller, Stream};
 use nuage_emulator::vsd::{Site, Vsd};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -106,13 +107,13 @@ pub struct World {
     /// The wall clock of everybody who reads one.
     pub clock: Clock,
     /// Whether the loads are over, and with them every fault.
-    loads_over: watch::Sender<bool>,
+    loads_over: Tally,
     services: Arc<BTreeMap<String, Service>>,
     wrap: Option<Wrap>,
     kill: Mutex<Option<(&'static str, Kill)>>,
     ledger: Mutex<Ledger>,
     started: Instant,
-    stopped: watch::Sender<bool>,
+    stopped: Tally,
     /// The controllers; they end with the world.
     controllers: Mutex<JoinSet<()>>,
 }
@@ -174,13 +175,13 @@ impl World {
             random,
             faults,
             clock,
-            loads_over: watch::Sender::new(false),
+            loads_over: Tally::default(),
             services: Arc::new(services),
             wrap: tampering.wrap,
             kill: Mutex::new(tampering.kill),
             ledger: Mutex::default(),
             started: Instant::now(),
-            stopped: watch::Sender::new(false),
+            stopped: Tally::default(),
             controllers: Mutex::new(controllers),
         }))
     }
@@ -267,15 +268,13 @@ impl World {
         if let Some((invariant, details)) = invariant::check(self, &ledger, node) {
             let (node, events) = (self.nodes[node].name.clone(), ledger.trace.len());
             ledger.violation = Some(Violation { invariant, details, time, node, events });
-            self.stopped.send_replace(true);
+            self.stopped.set(1);
         }
     }
 
     /// Ends when the run is to stop: an invariant is violated.
     pub async fn stopped(&self) {
-        let mut stopped = self.stopped.subscribe();
-        // The sender lives as long as the world, so this ends only when it is true.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
+        self.stopped.beyond_nought().await;
     }
 
     /// Whether a node's switch can be reached, and nothing keeps a call from delivering everything to it.
@@ -301,19 +300,17 @@ impl World {
 
     /// The loads are over: whatever is wrong heals now.
     pub fn end_loads(&self) {
-        self.loads_over.send_replace(true);
+        self.loads_over.set(1);
     }
 
     /// Whether the loads are over.
     pub fn loads_are_over(&self) -> bool {
-        *self.loads_over.borrow()
+        self.loads_over.get() > 0
     }
 
     /// Waits until the loads are over.
     pub async fn loads_over(&self) {
-        let mut over = self.loads_over.subscribe();
-        // The sender lives as long as the world, so this ends only when it is true.
-        let _ = over.wait_for(|over| *over).await;
+        self.loads_over.beyond_nought().await;
     }
 
     /// Which fault has struck what, so far.
