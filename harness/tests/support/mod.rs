@@ -185,7 +185,11 @@ impl Plugin<'_> {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(self.network.to_string().as_bytes()).unwrap();
+        match child.stdin.take().unwrap().write_all(self.network.to_string().as_bytes()) {
+            // A process that was killed on its way reads nothing.
+            Err(error) if !starter.is_empty() && error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written.unwrap(),
+        }
         child.wait_with_output().unwrap()
     }
 
