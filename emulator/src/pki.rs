@@ -18,6 +18,8 @@ const AUTHORITY: &str = "ca.pem";
 const AUTHORITY_KEY: &str = "ca.key";
 /// The authority's common name.
 const AUTHORITY_NAME: &str = "nuage-emulator";
+/// That of an authority that nobody trusts.
+const UNKNOWN_NAME: &str = "nuage-emulator-unknown";
 
 /// A certificate and its key as PEM text.
 #[derive(Clone)]
@@ -55,7 +57,7 @@ impl Pki {
             (directory.join(AUTHORITY), directory.join(AUTHORITY_KEY));
         if !certificate.exists() || !key.exists() {
             let pair = KeyPair::generate().map_err(failed)?;
-            let made = authority_parameters().self_signed(&pair).map_err(failed)?;
+            let made = authority_parameters(AUTHORITY_NAME).self_signed(&pair).map_err(failed)?;
             write_secret(&key, pair.serialize_pem().as_bytes())?;
             write_secret(&certificate, made.pem().as_bytes())?;
         }
@@ -64,6 +66,17 @@ impl Pki {
         let pair = KeyPair::from_pem(&read(&key)?).map_err(failed)?;
         let issuer = Issuer::from_ca_cert_pem(&authority, pair).map_err(failed)?;
         Ok(Self { issuer, authority })
+    }
+
+    /// An authority that is written nowhere, so that nobody can trust it.
+    ///
+    /// # Errors
+    /// Never in practice: only if the machine has no randomness.
+    pub fn unknown() -> Result<Self, Error> {
+        let pair = KeyPair::generate().map_err(failed)?;
+        let made = authority_parameters(UNKNOWN_NAME).self_signed(&pair).map_err(failed)?;
+        let issuer = Issuer::from_ca_cert_pem(&made.pem(), pair).map_err(failed)?;
+        Ok(Self { issuer, authority: made.pem() })
     }
 
     /// A certificate of a server that is reached at these addresses and as localhost.
@@ -97,9 +110,9 @@ impl Pki {
     }
 }
 
-fn authority_parameters() -> CertificateParams {
+fn authority_parameters(name: &str) -> CertificateParams {
     let mut parameters = CertificateParams::default();
-    parameters.distinguished_name.push(DnType::CommonName, AUTHORITY_NAME);
+    parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     parameters

@@ -20,6 +20,8 @@ use tower::ServiceExt as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::error::Error;
+use crate::faults::http::{Api, Connection, layered};
+use crate::faults::{Caller, Faults};
 use crate::http::PeerCertificate;
 use crate::pki::{Identity, Pki};
 
@@ -67,15 +69,68 @@ pub fn acceptor(pki: &Pki, identity: &Identity, clients: ClientCertificate) -> R
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// A listener's TLS side and the faults that strike its connections.
+#[derive(Clone)]
+pub struct Front {
+    acceptor: TlsAcceptor,
+    faults: Option<Struck>,
+}
+
+/// What strikes a listener's connections.
+#[derive(Clone)]
+struct Struck {
+    api: Api,
+    faults: Faults,
+    /// With a certificate that nobody trusts.
+    untrusted: TlsAcceptor,
+}
+
+impl From<TlsAcceptor> for Front {
+    fn from(acceptor: TlsAcceptor) -> Self {
+        Self { acceptor, faults: None }
+    }
+}
+
+impl Front {
+    /// Lets the faults of `api` strike; `untrusted` has a certificate that nobody trusts.
+    #[must_use]
+    pub fn with_faults(mut self, api: Api, faults: Faults, untrusted: TlsAcceptor) -> Self {
+        self.faults = Some(Struck { api, faults, untrusted });
+        self
+    }
+
+    /// Who shakes hands with a client that has just connected; nobody, if it is refused.
+    fn receive(self) -> Option<TlsAcceptor> {
+        let Some(Struck { api, faults, untrusted }) = self.faults else { return Some(self.acceptor) };
+        // Who calls is known only after the handshake, so these strike everybody.
+        match api.connection(&faults, &Caller::default()) {
+            Connection::Accepted => Some(self.acceptor),
+            Connection::WrongCertificate => Some(untrusted),
+            Connection::Refused => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Front {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Front({:?})", self.faults.as_ref().map(|struck| struck.api))
+    }
+}
+
 /// Serves `router` until it is dropped.
-pub async fn serve(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
+pub async fn serve(listener: TcpListener, front: impl Into<Front>, router: Router) {
+    let front: Front = front.into();
+    let router = match &front.faults {
+        Some(struck) => layered(router, struck.api, &struck.faults),
+        None => router,
+    };
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             biased;
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, acceptor.clone(), router.clone()))),
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, front.clone(), router.clone()))),
                 // Out of descriptors, say: the next one may work.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
@@ -83,7 +138,8 @@ pub async fn serve(listener: TcpListener, acceptor: TlsAcceptor, router: Router)
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) {
+async fn connection(stream: TcpStream, front: Front, router: Router) {
+    let Some(acceptor) = front.receive() else { return };
     // Else the answer behind the session tickets waits for the client's delayed acknowledgement: 40 ms.
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };

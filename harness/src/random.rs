@@ -58,6 +58,11 @@ impl Span {
         (low <= high).then_some(Self { low, high })
     }
 
+    /// The shortest and the longest that it can be.
+    pub fn bounds(&self) -> (Duration, Duration) {
+        (self.low, self.high)
+    }
+
     /// One of them.
     pub fn draw(&self, random: &Random) -> Duration {
         let width = u64::try_from(self.high.saturating_sub(self.low).as_millis()).unwrap_or(u64::MAX);

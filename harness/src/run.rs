@@ -8,7 +8,9 @@ use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout;
 
+use crate::coverage::Coverage;
 use crate::error::Error;
+use crate::fault;
 use crate::load::pods::Pods;
 use crate::scenario::Scenario;
 use crate::world::sim::ledger::Violation;
@@ -40,6 +42,8 @@ pub struct Report {
     pub violation: Option<Violation>,
     /// Expectations that do not hold.
     pub failures: Vec<String>,
+    /// Which fault struck what.
+    pub coverage: Coverage,
     /// One JSON line an event.
     pub trace: Vec<String>,
 }
@@ -48,6 +52,23 @@ impl Report {
     /// Whether everything held.
     pub fn passed(&self) -> bool {
         self.violation.is_none() && self.failures.is_empty()
+    }
+
+    /// This run and the one after it, of the same scenario, as one.
+    #[must_use]
+    pub fn followed_by(mut self, mut next: Self) -> Self {
+        self.pods += next.pods;
+        self.adds += next.adds;
+        self.dels += next.dels;
+        self.simulated += next.simulated;
+        if let Some(violation) = &mut next.violation {
+            violation.events += self.trace.len();
+        }
+        self.violation = self.violation.or(next.violation);
+        self.failures.append(&mut next.failures);
+        self.trace.append(&mut next.trace);
+        self.coverage.merge(&next.coverage);
+        self
     }
 
     /// The line that runs it again.
@@ -74,7 +95,8 @@ impl Report {
 /// # Errors
 /// The world could not be set up; what the run finds is in the report.
 pub fn run(scenario: &Scenario, seed: u64) -> Result<Report, Error> {
-    run_with(scenario, seed, Tampering::default())
+    fault::exhausted(scenario, seed, run_with)
+        .unwrap_or_else(|| run_with(scenario, seed, Tampering::default()))
 }
 
 /// As [`run`], with something broken on purpose.
@@ -90,6 +112,7 @@ pub fn run_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<
         let world = World::new(&scenario.cluster, seed, tampering)?;
         let failures = carry_out(scenario, seed, &world).await;
         world.end();
+        let coverage = world.coverage();
         let mut ledger = world.ledger();
         let count = |command: &str| ledger.calls.get(command).copied().unwrap_or(0);
         Ok(Report {
@@ -102,6 +125,7 @@ pub fn run_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<
             simulated: Duration::from_millis(world.now()),
             failures,
             violation: ledger.violation.take(),
+            coverage,
             trace: std::mem::take(&mut ledger.trace),
         })
     })
@@ -118,12 +142,18 @@ async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>) -> Vec<St
     let mut faults = JoinSet::new();
     for fault in scenario.faults.clone() {
         let world = Arc::clone(world);
-        faults.spawn_local(async move { fault.run(&world).await });
+        faults.spawn_local(async move { (fault.name(), fault.run(&world).await) });
     }
     let everything = async {
         while loads.join_next().await.is_some() {}
-        while faults.join_next().await.is_some() {}
+        world.end_loads();
         let mut failures = Vec::new();
+        while let Some(ended) = faults.join_next().await {
+            // A scenario whose fault never struck proves nothing.
+            if let Ok((name, 0)) = ended {
+                failures.push(format!("{name}: declared, and never happened"));
+            }
+        }
         for expectation in &scenario.expectations {
             failures.extend(expectation.check(world).await.err());
         }

@@ -40,8 +40,114 @@ fn a_pod_that_is_deleted_while_the_monitor_is_down_is_not_tried_for_ever() {
 #[test]
 fn a_switch_that_stays_away_lets_every_del_succeed_and_is_clean_when_it_is_back() {
     let pods = "[[load]]\nkind = \"pod\"\ncount = 10\nhold = \"5s\"\n";
-    let fault = "[[fault]]\nkind = \"vrs.restart\"\nat = \"3s\"\ndown = \"2m\"\n";
+    let fault = "[[fault]]\nkind = \"vrs.restart\"\nat = \"3s\"\nfor = \"2m\"\n";
     let report = report(&format!("{pods}{fault}{NO_LEAKS}"), 1);
     assert!(report.passed(), "{:#?}", report.complaints());
     assert_eq!((count(&report, "deleted"), count(&report, "del_failed")), (10, 0));
+}
+
+fn faulty(load: &str, fault: &str) -> String {
+    format!("{load}[[fault]]\n{fault}\n[[expect]]\nkind = \"all_running\"\n{NO_LEAKS}")
+}
+
+const ONE_POD: &str = "[[load]]\nkind = \"pod\"\nhold = \"5s\"\n";
+
+#[test]
+fn a_fault_that_is_declared_and_never_strikes_fails_its_scenario() {
+    for fault in [
+        // After the loads are over.
+        "kind = \"vrs.slow\"\nat = \"1h\"",
+        "kind = \"vrs.restart\"\nat = \"1h\"",
+        "kind = \"node.clock_jump\"\nat = \"1h\"",
+        // Never asked for: nothing lists pods.
+        "kind = \"kube.empty_list\"",
+        // No such call.
+        "kind = \"plugin.killed\"\nop = \"STATUS\"",
+        "kind = \"plugin.killed\"\nmode = \"exhaustive\"\nop = \"STATUS\"",
+    ] {
+        let report = report(&faulty(ONE_POD, fault), 1);
+        assert_eq!(report.failures.len(), 1, "{fault}: {:?}", report.complaints());
+        assert!(
+            report.failures[0].contains("never happened")
+                || report.failures[0].contains("no STATUS was killed"),
+            "{:?}",
+            report.failures
+        );
+    }
+}
+
+#[test]
+fn a_plugin_is_killed_at_each_point_of_its_call_in_turn() {
+    for (command, least) in [("ADD", 10), ("DEL", 5), ("GC", 1)] {
+        let fault = format!("kind = \"plugin.killed\"\nmode = \"exhaustive\"\nop = \"{command}\"");
+        let report = report(&faulty(ONE_POD, &fault), 1);
+        assert!(report.passed(), "{:#?}", report.complaints());
+        let killed = count(&report, "killed");
+        assert!(killed >= least, "{command}: {killed}");
+        // One run a point, and one in which the call ended by itself.
+        assert_eq!(
+            (count(&report, "begin"), report.coverage.get("plugin.killed", command)),
+            (killed + 1, killed as u64)
+        );
+    }
+}
+
+#[test]
+fn a_namespace_that_goes_away_fails_the_add_whenever_it_goes_and_leaves_nothing() {
+    for when in ["before", "create", "configure"] {
+        let report =
+            report(&faulty(ONE_POD, &format!("kind = \"node.netns_gone\"\ntimes = 1\nwhen = \"{when}\"")), 1);
+        assert!(report.passed(), "{when}: {:#?}", report.complaints());
+        assert_eq!(
+            (count(&report, "add_failed"), report.coverage.get("node.netns_gone", "ADD")),
+            (1, 1),
+            "{when}"
+        );
+    }
+}
+
+#[test]
+fn on_a_full_disk_pods_cannot_come_but_they_can_go() {
+    let pods = "[[load]]\nkind = \"pod\"\ncount = 3\nhold = \"5s\"\n";
+    // From before the DELs until after them.
+    let report = report(&faulty(pods, "kind = \"node.disk_full\"\nat = \"0s\"\nfor = \"3s\""), 1);
+    assert!(report.passed(), "{:#?}", report.complaints());
+    assert!(count(&report, "add_failed") >= 3 && count(&report, "del_failed") == 0);
+    assert!(
+        report.trace.iter().any(|event| event.contains("add_failed") && event.contains("os error 28")),
+        "{:#?}",
+        report.trace
+    );
+}
+
+#[test]
+fn what_a_controller_takes_back_or_answers_wrong_is_no_address() {
+    for (fault, failed) in [
+        ("kind = \"vsc.wrong_address\"\ntimes = 1", 1),
+        ("kind = \"vsc.wrong_address\"\ntimes = 1\naddress = \"::1\"", 1),
+        ("kind = \"vsc.zero_first\"\npause = \"10s\"", 0),
+        ("kind = \"vsc.withdraw\"\ntimes = 1\npause = \"1ms\"", 0),
+        ("kind = \"vsc.late\"\ntimes = 1", 1),
+        ("kind = \"vsc.never\"\nfor = \"70s\"", 1),
+    ] {
+        let report = report(&faulty(ONE_POD, fault), 1);
+        assert!(report.passed(), "{fault}: {:#?}", report.complaints());
+        assert_eq!(count(&report, "add_failed"), failed, "{fault}: {:#?}", report.trace);
+    }
+}
+
+#[test]
+fn whoever_waits_for_the_same_thing_is_woken_in_the_same_order_each_time() {
+    let churn = "[cluster]\nnodes = 2\n[[load]]\nkind = \"churn\"\nrate = \"4/s\"\nduration = \"10s\"\nlifetime = \"2s..5s\"\n";
+    let fault = |kind: &str| format!("[[fault]]\nkind = \"{kind}\"\nchance = \"1%\"\n");
+    let all: String =
+        ["vrs.slow", "vrs.partial_reply", "vsc.slow", "kube.slow", "vsd.slow"].map(fault).concat();
+    // Connections of both switches end at once, and every fault when the loads are over.
+    let restart = "[[fault]]\nkind = \"vrs.restart\"\nat = \"5s\"\nfor = \"1s\"\nnodes = \"all\"\n";
+    let text = format!("{churn}{all}{restart}");
+    let first = report(&text, 1);
+    for _ in 0..8 {
+        let again = report(&text, 1);
+        assert!(first.trace == again.trace, "it differs from itself");
+    }
 }

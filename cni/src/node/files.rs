@@ -24,6 +24,22 @@ fn make_parent(path: &Path) -> io::Result<&Path> {
     Ok(parent)
 }
 
+/// What temporary files of a file are called, up to the process that writes.
+fn temporary_prefix(name: &str) -> String {
+    format!(".{name}.")
+}
+
+/// Removes what processes have left that were killed while they wrote the file: nobody else would, and a runtime that
+/// kills calls again and again would fill the disk. One that writes right now loses its write, and notices.
+fn remove_torn(path: &Path) {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let prefix = temporary_prefix(&name.to_string_lossy());
+    let entries = fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
+    for torn in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
+        let _ = fs::remove_file(torn.path());
+    }
+}
+
 /// Absence is no error here.
 fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
@@ -37,7 +53,7 @@ fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
     let parent = make_parent(path)?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    let temporary = parent.join(format!(".{name}.{}", std::process::id()));
+    let temporary = parent.join(format!("{}{}", temporary_prefix(&name), std::process::id()));
     let written = (|| {
         let _ = fs::remove_file(&temporary);
         let options = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary);
@@ -77,7 +93,9 @@ impl Files for FileSystem {
     }
 
     fn remove(&self, path: &Path) -> io::Result<bool> {
-        Ok(if_there(fs::remove_file(path))?.is_some())
+        let was_there = if_there(fs::remove_file(path))?.is_some();
+        remove_torn(path);
+        Ok(was_there)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
@@ -147,6 +165,23 @@ mod tests {
         assert!(FileSystem.remove(&path).unwrap());
         assert!(!FileSystem.remove(&path).unwrap());
         assert_eq!(FileSystem.read(&path, 3).unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_goes_with_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("record.json"), directory.path().join("other.json"));
+        let torn = directory.path().join(".record.json.4711");
+        let others = directory.path().join(".other.json.4711");
+        for file in [&torn, &others] {
+            fs::write(file, b"{").unwrap();
+        }
+        // Killed in its first write: there is no file yet.
+        assert!(!FileSystem.remove(&path).unwrap());
+        assert!(!torn.exists() && others.exists());
+        FileSystem.write(&other, b"{}").unwrap();
+        assert!(FileSystem.remove(&other).unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
     #[test]

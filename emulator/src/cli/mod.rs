@@ -1,5 +1,6 @@
 //! The command line, a file a verb. Primary output goes to standard output, messages to standard error.
 
+mod fault;
 mod schema;
 mod up;
 mod vsc;
@@ -17,6 +18,7 @@ Examples:
   emulator up --dir /tmp/nuage          everything, on free ports, until Ctrl-C
   emulator up --dir /tmp/nuage --only vsd,monitor,kube
   emulator vsc --vrs unix:/var/run/openvswitch/db.sock --dir /tmp/nuage
+  emulator fault on vsc.slow --dir /tmp/nuage --chance 0.5 delay=2s..5s
   emulator schema > vswitch.ovsschema   for a real ovsdb-server";
 
 /// Emulators of a Nuage VSP site: VRS, VSD, VSC, monitor and a slice of the Kubernetes API
@@ -36,6 +38,9 @@ enum Verb {
     Up(up::Arguments),
     /// Run a controller alone: resolves the ports of one OVSDB server against a VSD
     Vsc(vsc::Arguments),
+    /// Turn faults of a running emulator on and off
+    #[command(subcommand)]
+    Fault(fault::Verb),
     /// Print the switch's OVSDB schema
     Schema,
 }
@@ -50,6 +55,7 @@ pub fn run() -> ExitCode {
         (Verb::Schema, _) => schema::run(),
         (_, Err(source)) => Err(Error::File { path: "the runtime".into(), source }),
         (Verb::Up(arguments), Ok(runtime)) => runtime.block_on(up::run(arguments)),
+        (Verb::Fault(verb), Ok(runtime)) => runtime.block_on(fault::run(verb)),
         (Verb::Vsc(arguments), Ok(runtime)) => runtime.block_on(vsc::run(arguments)),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::watch as channel;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::tally::{Seen, Tally};
 pub use status::Status;
 use store::{Key, Resource, Store};
 
@@ -30,7 +30,7 @@ struct Shared {
     store: Mutex<Store>,
     tokens: Mutex<BTreeSet<String>>,
     /// The version of the last change, for those who watch.
-    changed: channel::Sender<u64>,
+    changed: Tally,
     clock: Clock,
     entropy: Entropy,
 }
@@ -47,7 +47,7 @@ impl Kube {
         let shared = Shared {
             store: Mutex::default(),
             tokens: Mutex::default(),
-            changed: channel::Sender::new(0),
+            changed: Tally::default(),
             clock,
             entropy,
         };
@@ -77,7 +77,7 @@ impl Kube {
         self.0.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn subscribe(&self) -> channel::Receiver<u64> {
+    fn subscribe(&self) -> Seen {
         self.0.changed.subscribe()
     }
 
@@ -86,7 +86,7 @@ impl Kube {
         let put = store.put(key, object);
         let version = store.version();
         drop(store);
-        self.0.changed.send_replace(version);
+        self.0.changed.set(version);
         put.unwrap_or_default()
     }
 

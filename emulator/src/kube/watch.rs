@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::Stream;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::Kube;
@@ -15,6 +14,7 @@ use super::selector::Selector;
 use super::status::Status;
 use super::store::{Change, Resource};
 use super::table::table;
+use crate::tally::Seen;
 
 /// How long a watch lasts that names no time.
 const DEFAULT_DURATION: Duration = Duration::from_mins(30);
@@ -106,7 +106,7 @@ impl Watch {
 struct State {
     watch: Watch,
     lines: VecDeque<Bytes>,
-    changed: watch::Receiver<u64>,
+    changed: Seen,
     end: Instant,
     bookmark: Instant,
     over: bool,
@@ -122,14 +122,14 @@ impl State {
             if self.over {
                 return None;
             }
-            self.changed.borrow_and_update();
+            self.changed.mark();
             self.collect();
             if !self.lines.is_empty() {
                 continue;
             }
             tokio::select! {
                 biased;
-                changed = self.changed.changed() => if changed.is_err() { return None },
+                () = self.changed.changed() => {}
                 () = sleep_until(self.end) => return None,
                 () = sleep_until(self.bookmark), if self.watch.bookmarks => {
                     self.bookmark = Instant::now() + BOOKMARK_INTERVAL;

@@ -9,6 +9,7 @@ use super::monitor::{Kind, Monitor, ZERO};
 use super::storage::Database;
 use super::transaction::Outcome;
 use super::{SERVER_DATABASE, Server, State};
+use crate::faults::Order;
 
 /// A transaction that waits for others' commits.
 pub(super) struct Blocked {
@@ -40,8 +41,9 @@ impl Server {
         id: Value,
     ) -> Option<Blocked> {
         let mut state = self.state();
+        state.take_order(session, method);
         let answer = match method {
-            "transact" => match self.try_transact(&mut state, &params, 0) {
+            "transact" => match self.first_try(&mut state, session, &params) {
                 Ok(answer) => answer,
                 Err(timeout) => return Some(Blocked { id, params, timeout }),
             },
@@ -81,6 +83,32 @@ impl Server {
             }
             Err(_) => false,
         }
+    }
+
+    /// Tries a transaction that has just come: a fault may make an operation of it fail.
+    fn first_try(&self, state: &mut State, session: u64, params: &[Value]) -> Result<Answer, Option<u64>> {
+        let operations = params.get(1..).unwrap_or_default();
+        let refused = state
+            .sessions
+            .get(&session)
+            .and_then(|session| state.faults.refuse(&session.operation, operations));
+        let (Some(refusal), Some(name)) = (refused, params.first().and_then(Value::as_str)) else {
+            let tried = self.try_transact(state, params, 0);
+            if let (Err(_), Some(session)) = (&tried, state.sessions.get_mut(&session)) {
+                // Its answer may be long in coming: nothing waits for it.
+                session.order = Order::AsHappened;
+            }
+            return tried;
+        };
+        // What came before it is answered as it would have been; nothing of it is kept.
+        let mut results = match state.run(self, name, &operations[..refusal.position], 0) {
+            Some(Outcome::Done { results, .. }) => results,
+            Some(Outcome::Blocked { .. }) | None => Vec::new(),
+        };
+        results.resize(refusal.position, json!({}));
+        results.push(json!({"error": refusal.error, "details": "a fault of the emulator"}));
+        results.resize(operations.len(), Value::Null);
+        Ok(Answer::Result(Value::Array(results)))
     }
 
     fn try_transact(&self, state: &mut State, params: &[Value], waited: u64) -> Result<Answer, Option<u64>> {
@@ -176,6 +204,15 @@ fn cancel_monitor(state: &mut State, session: u64, params: &[Value]) -> Answer {
 }
 
 impl State {
+    /// The order in which the session gets what a request of `method` causes.
+    fn take_order(&mut self, session: u64, method: &str) {
+        if let Some(session) = self.sessions.get_mut(&session)
+            && session.held.is_empty()
+        {
+            session.order = self.faults.order(&session.operation, method);
+        }
+    }
+
     fn reply(&mut self, session: u64, id: Value, answer: Answer) {
         let (result, error) = match answer {
             Answer::Result(result) => (result, Value::Null),

@@ -12,6 +12,7 @@ mod storage;
 mod transaction;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nuage_ovsdb::Uuid;
@@ -19,9 +20,11 @@ use nuage_ovsdb::rpc::Message;
 use nuage_ovsdb::schema::DatabaseSchema;
 use nuage_ovsdb::value::Row;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::entropy::Entropy;
+use crate::faults::{Order, SwitchFaults};
+use crate::tally::Tally;
 use monitor::Monitor;
 use storage::{Change, Column, Database};
 use transaction::Outcome;
@@ -45,9 +48,11 @@ struct Shared {
     entropy: Entropy,
     identifier: Uuid,
     /// Counts commits, so that a `wait` knows when to look again.
-    commits: watch::Sender<u64>,
+    commits: Tally,
     /// Counts restarts: every session ends when it changes.
-    epoch: watch::Sender<u64>,
+    epoch: Tally,
+    /// Whether clients are served; a closed server ends a connection as soon as it is there.
+    open: AtomicBool,
 }
 
 struct State {
@@ -55,12 +60,41 @@ struct State {
     sessions: BTreeMap<u64, Session>,
     next_session: u64,
     follow_ups: BTreeMap<String, FollowUp>,
+    faults: SwitchFaults,
 }
 
 /// What the server knows of a connection.
 struct Session {
     outbox: mpsc::Sender<Vec<u8>>,
     monitors: Vec<Monitor>,
+    /// What its client does, as far as is known: hits of faults are counted by it.
+    operation: Arc<str>,
+    order: Order,
+    /// What waits for a message that a fault has put before it.
+    held: Vec<Vec<u8>>,
+}
+
+impl Session {
+    fn new(outbox: mpsc::Sender<Vec<u8>>, operation: Arc<str>) -> Self {
+        Self { outbox, monitors: Vec::new(), operation, order: Order::AsHappened, held: Vec::new() }
+    }
+
+    /// Sends a message, or holds it where the order asks for that; false: the client does not keep up.
+    fn send(&mut self, message: &Message) -> bool {
+        let is_update = matches!(message, Message::Notification { .. });
+        let holds = match self.order {
+            Order::AsHappened => false,
+            Order::AnswerFirst => is_update,
+            Order::UpdateFirst => !is_update,
+        };
+        if holds {
+            self.held.push(message.encode());
+            return self.held.len() <= OUTBOX_MESSAGES;
+        }
+        self.order = Order::AsHappened;
+        let held = std::mem::take(&mut self.held);
+        std::iter::once(message.encode()).chain(held).all(|bytes| self.outbox.try_send(bytes).is_ok())
+    }
 }
 
 impl std::fmt::Debug for Server {
@@ -87,11 +121,17 @@ impl Server {
             }}));
             databases.insert(schema.name.clone(), Database::new(schema));
         }
-        let state =
-            State { databases, sessions: BTreeMap::new(), next_session: 0, follow_ups: BTreeMap::new() };
+        let state = State {
+            databases,
+            sessions: BTreeMap::new(),
+            next_session: 0,
+            follow_ups: BTreeMap::new(),
+            faults: SwitchFaults::default(),
+        };
         let identifier = entropy.uuid();
-        let (commits, epoch) = (watch::Sender::new(0), watch::Sender::new(0));
-        let server = Self(Arc::new(Shared { state: Mutex::new(state), entropy, identifier, commits, epoch }));
+        let (commits, epoch) = (Tally::default(), Tally::default());
+        let (state, open) = (Mutex::new(state), AtomicBool::new(true));
+        let server = Self(Arc::new(Shared { state, entropy, identifier, commits, epoch, open }));
         server.transact(SERVER_DATABASE, &described);
         Ok(server)
     }
@@ -103,6 +143,11 @@ impl Server {
     /// Makes `table`'s rows change by themselves after a commit.
     pub fn follow_up(&self, table: &str, follow_up: FollowUp) {
         self.state().follow_ups.insert(table.to_owned(), follow_up);
+    }
+
+    /// Lets faults strike those who connect from now on.
+    pub fn set_faults(&self, faults: SwitchFaults) {
+        self.state().faults = faults;
     }
 
     /// Carries out a transaction in this process, exactly as one from the wire; a `wait` that would block fails.
@@ -149,7 +194,23 @@ impl Server {
 
     /// Ends every session, as a restart does. The rows stay.
     pub fn disconnect_all(&self) {
-        self.0.epoch.send_modify(|epoch| *epoch += 1);
+        self.0.epoch.step();
+    }
+
+    /// Serves clients again.
+    pub fn open(&self) {
+        self.0.open.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends every session and serves nobody until it is opened again.
+    pub fn close(&self) {
+        self.0.open.store(false, Ordering::Relaxed);
+        self.disconnect_all();
+    }
+
+    /// Whether clients are served.
+    pub fn is_open(&self) -> bool {
+        self.0.open.load(Ordering::Relaxed)
     }
 
     /// How many clients are connected.
@@ -169,7 +230,7 @@ impl Server {
         {
             state.apply(database, &changes);
         }
-        self.0.commits.send_modify(|commits| *commits += 1);
+        self.0.commits.step();
     }
 }
 
@@ -183,12 +244,12 @@ impl State {
         let Some(database) = self.databases.get_mut(name) else { return };
         database.apply(changes);
         let mut lost = Vec::new();
-        for (id, session) in &self.sessions {
-            for monitor in session.monitors.iter().filter(|monitor| monitor.database == name) {
-                let Some((method, params)) = monitor.update(database, changes) else { continue };
+        for (id, session) in &mut self.sessions {
+            let watching = session.monitors.iter().filter(|monitor| monitor.database == name);
+            let updates: Vec<_> = watching.filter_map(|monitor| monitor.update(database, changes)).collect();
+            for (method, params) in updates {
                 let Value::Array(params) = params else { continue };
-                let message = Message::Notification { method: method.to_owned(), params };
-                if session.outbox.try_send(message.encode()).is_err() {
+                if !session.send(&Message::Notification { method: method.to_owned(), params }) {
                     lost.push(*id);
                 }
             }
@@ -217,8 +278,8 @@ impl State {
 
     /// Sends to a session; one that does not keep up is lost.
     fn send(&mut self, session: u64, message: &Message) {
-        if let Some(known) = self.sessions.get(&session)
-            && known.outbox.try_send(message.encode()).is_err()
+        if let Some(known) = self.sessions.get_mut(&session)
+            && !known.send(message)
         {
             self.sessions.remove(&session);
         }

@@ -1,6 +1,7 @@
 //! One connection: reads requests, writes answers and updates in the order in which they happened, and lets waiting
 //! transactions wait beside it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -24,13 +25,22 @@ const MAX_WAITING: usize = 256;
 impl Server {
     /// Serves one client until it leaves, breaks the protocol, does not read its updates, or the server restarts.
     pub async fn serve(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin) {
+        self.serve_as(stream, "".into()).await;
+    }
+
+    /// As [`Server::serve`], for a client of which it is known what it does: hits of faults are counted by it.
+    pub async fn serve_as(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin, operation: Arc<str>) {
+        if !self.is_open() {
+            return;
+        }
         let (outbox, inbox) = mpsc::channel(OUTBOX_MESSAGES);
-        let id = {
+        let (id, stream) = {
             let mut state = self.state();
+            let stream = state.faults.stream(stream, &operation);
             state.next_session += 1;
             let id = state.next_session;
-            state.sessions.insert(id, Session { outbox, monitors: Vec::new() });
-            id
+            state.sessions.insert(id, Session::new(outbox, operation));
+            (id, stream)
         };
         self.exchange(id, stream, inbox).await;
         self.state().sessions.remove(&id);
@@ -50,7 +60,7 @@ impl Server {
             let room = outgoing.len() < BACKLOG_BYTES && waiting.len() < MAX_WAITING;
             tokio::select! {
                 biased;
-                _ = epoch.changed() => return,
+                () = epoch.changed() => return,
                 message = inbox.recv(), if outgoing.len() < BACKLOG_BYTES => match message {
                     Some(bytes) => outgoing.extend_from_slice(&bytes),
                     None => return,
@@ -101,7 +111,7 @@ impl Server {
             };
             tokio::select! {
                 biased;
-                changed = commits.changed() => if changed.is_err() { return },
+                () = commits.changed() => {}
                 () = late => {}
             }
         }

@@ -1,8 +1,10 @@
 //! Starting the parts in the order of their needs, and writing down where they are. Everything runs in tasks that end with
 //! the [`Site`].
 
+use std::fs::Permissions;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
@@ -16,12 +18,14 @@ use super::{Component, Options, Ports};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::Error;
+use crate::faults::http::{Api, layered};
+use crate::faults::{Faults, SwitchFaults, admin};
 use crate::http::{HttpService, PeerCertificate, in_process};
 use crate::kube::Kube;
 use crate::monitor::{Monitor, MonitorOptions};
 use crate::node::{self, NodeFiles};
 use crate::pki::{Identity, Pki};
-use crate::serve::{ClientCertificate, acceptor, serve};
+use crate::serve::{ClientCertificate, Front, acceptor, serve};
 use crate::vrs::{Vrs, VrsOptions};
 use crate::vsc::{Controller, Stream};
 use crate::vsd::{self, Vsd};
@@ -32,6 +36,7 @@ const VSD_URL: &str = "https://vsd/nuage/api/v6";
 const POOL: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 20, 0, 0), 16);
 const SUBNET_PREFIX: u8 = 24;
 const MAX_NODES: u16 = 1000;
+const SOCKET_MODE: u32 = 0o600;
 
 /// A running site.
 #[derive(Debug)]
@@ -42,12 +47,31 @@ pub struct Site {
     directory: Directory,
 }
 
+/// A switch of a node.
+struct Switch {
+    name: String,
+    socket: PathBuf,
+    vrs: Vrs,
+}
+
 /// What the parts share.
 struct Ground {
     pki: Pki,
     server: Identity,
+    /// Of an authority that nobody trusts, for the faults of that name.
+    untrusted: Identity,
     clock: Clock,
     entropy: Entropy,
+    faults: Faults,
+}
+
+impl Ground {
+    /// The TLS side of a listener of `api`.
+    fn front(&self, api: Api, clients: ClientCertificate) -> Result<Front, Error> {
+        let front = Front::from(acceptor(&self.pki, &self.server, clients)?);
+        let untrusted = acceptor(&self.pki, &self.untrusted, clients)?;
+        Ok(front.with_faults(api, self.faults.clone(), untrusted))
+    }
 }
 
 impl Site {
@@ -66,21 +90,24 @@ impl Site {
         let pki = Pki::open(&directory.path.join("pki"))?;
         let local = IpAddr::from([127, 0, 0, 1]);
         let server = pki.server(&[local, options.bind])?;
+        let untrusted = Pki::unknown()?.server(&[local, options.bind])?;
         let entropy = Entropy::seeded(seed()?);
-        let ground = Ground { pki, server, clock: Clock::System, entropy };
+        let faults = Faults::new(Entropy::seeded(entropy.next()));
+        let ground = Ground { pki, server, untrusted, clock: Clock::System, entropy, faults };
         let mut site = Self { tasks: JoinSet::new(), sockets: Vec::new(), endpoints: Map::new(), directory };
 
         let switches = site.start_switches(options, &ground).await?;
         let vsd = site.start_vsd(options, &ground).await?;
         if options.components.contains(&Component::Vsc) {
-            let http = vsd.as_ref().map(internal).ok_or_else(|| needs("vsc", "vsd"))?;
+            let http = vsd.as_ref().map(|vsd| internal(vsd, &ground)).ok_or_else(|| needs("vsc", "vsd"))?;
             for switch in &switches {
-                site.start_controller(switch, http.clone());
+                site.start_controller(switch, http.clone(), &ground);
             }
         }
         site.start_monitor(options, &ground, vsd.as_ref()).await?;
         let kube = site.start_kube(options, &ground).await?;
         site.write_nodes(options, &ground, kube.as_ref())?;
+        site.start_admin(&ground, switches)?;
         site.write_endpoints()?;
         Ok(site)
     }
@@ -117,8 +144,8 @@ impl Site {
         Ok((listener, bound))
     }
 
-    async fn start_switches(&mut self, options: &Options, ground: &Ground) -> Result<Vec<PathBuf>, Error> {
-        let mut sockets = Vec::new();
+    async fn start_switches(&mut self, options: &Options, ground: &Ground) -> Result<Vec<Switch>, Error> {
+        let mut switches = Vec::new();
         let mut nodes = Vec::new();
         for number in 1..=options.nodes {
             let name = format!("node-{number}");
@@ -128,6 +155,7 @@ impl Site {
             if options.components.contains(&Component::Vrs) {
                 let vrs_options = VrsOptions { empty: options.empty, system_id: name.clone() };
                 let vrs = Vrs::new(ground.entropy.clone(), &vrs_options)?;
+                vrs.server().set_faults(SwitchFaults::new(ground.faults.clone(), &name));
                 let socket = place.join("db.sock");
                 let _ = std::fs::remove_file(&socket);
                 let listener = UnixListener::bind(&socket).map_err(Error::file(&socket))?;
@@ -139,7 +167,7 @@ impl Site {
                     node["vrs_tcp"] = json!(format!("tcp:{address}"));
                 }
                 self.sockets.push(socket.clone());
-                sockets.push(socket);
+                switches.push(Switch { name, socket, vrs });
             }
             nodes.push(node);
         }
@@ -147,14 +175,14 @@ impl Site {
             self.endpoints.insert("vrs".into(), first.clone());
         }
         self.endpoints.insert("nodes".into(), Value::Array(nodes));
-        Ok(sockets)
+        Ok(switches)
     }
 
     async fn start_vsd(&mut self, options: &Options, ground: &Ground) -> Result<Option<Vsd>, Error> {
         if !options.components.contains(&Component::Vsd) {
             return Ok(None);
         }
-        let vsd = Vsd::new(ground.clock, ground.entropy.clone());
+        let vsd = Vsd::new(ground.clock.clone(), ground.entropy.clone());
         let site = vsd::Site {
             enterprise: node::ENTERPRISE.to_owned(),
             domain: node::DOMAIN.to_owned(),
@@ -167,21 +195,21 @@ impl Site {
             [("vsd", 8443, ClientCertificate::No), ("vsd_cert", 7443, ClientCertificate::Required)]
         {
             let (listener, address) = self.listen(options, port).await?;
-            let tls = acceptor(&ground.pki, &ground.server, clients)?;
-            self.run(serve(listener, tls, vsd.router()));
+            self.run(serve(listener, ground.front(Api::Vsd, clients)?, vsd.router()));
             self.endpoints.insert(name.into(), json!(format!("https://{address}/nuage/api")));
         }
         Ok(Some(vsd))
     }
 
-    fn start_controller(&mut self, socket: &Path, vsd: HttpService) {
-        let socket = socket.to_owned();
+    fn start_controller(&mut self, switch: &Switch, vsd: HttpService, ground: &Ground) {
+        let (socket, faults, name) = (switch.socket.clone(), ground.faults.clone(), switch.name.clone());
         self.run(async move {
             let connect = || -> crate::vsc::Connecting {
                 let socket = socket.clone();
                 Box::pin(async move { Ok(Box::new(UnixStream::connect(socket).await?) as Box<dyn Stream>) })
             };
-            let _: std::convert::Infallible = Controller::new(vsd, VSD_URL).run(connect).await;
+            let _: std::convert::Infallible =
+                Controller::new(vsd, VSD_URL).with_faults(faults, &name).run(connect).await;
         });
     }
 
@@ -195,7 +223,7 @@ impl Site {
             return Ok(());
         }
         let monitor = Monitor::new(MonitorOptions {
-            vsd: vsd.map(internal).ok_or_else(|| needs("monitor", "vsd"))?,
+            vsd: vsd.map(|vsd| internal(vsd, ground)).ok_or_else(|| needs("monitor", "vsd"))?,
             vsd_url: VSD_URL.to_owned(),
             enterprise: node::ENTERPRISE.to_owned(),
             domain: node::DOMAIN.to_owned(),
@@ -203,8 +231,8 @@ impl Site {
             subnet_prefix: SUBNET_PREFIX,
         });
         let (listener, address) = self.listen(options, 9443).await?;
-        let tls = acceptor(&ground.pki, &ground.server, ClientCertificate::Required)?;
-        self.run(serve(listener, tls, monitor.router()));
+        let front = ground.front(Api::Monitor, ClientCertificate::Required)?;
+        self.run(serve(listener, front, monitor.router()));
         self.endpoints.insert("monitor".into(), json!(format!("https://{address}")));
         Ok(())
     }
@@ -213,12 +241,27 @@ impl Site {
         if !options.components.contains(&Component::Kube) {
             return Ok(None);
         }
-        let kube = Kube::new(ground.clock, ground.entropy.clone());
+        let kube = Kube::new(ground.clock.clone(), ground.entropy.clone());
         let (listener, address) = self.listen(options, 6443).await?;
-        let tls = acceptor(&ground.pki, &ground.server, ClientCertificate::Optional)?;
-        self.run(serve(listener, tls, kube.router()));
+        let front = ground.front(Api::Kube, ClientCertificate::Optional)?;
+        self.run(serve(listener, front, kube.router()));
         self.endpoints.insert("kube".into(), json!(format!("https://{address}")));
         Ok(Some(kube))
+    }
+
+    /// The socket by which faults are turned on and off. It needs no certificate: who owns the directory may use it.
+    fn start_admin(&mut self, ground: &Ground, switches: Vec<Switch>) -> Result<(), Error> {
+        let socket = self.directory.path.join("admin.sock");
+        let _ = std::fs::remove_file(&socket);
+        let listener = UnixListener::bind(&socket).map_err(Error::file(&socket))?;
+        // The directory lets nobody else in; this is for who copies or opens it.
+        std::fs::set_permissions(&socket, Permissions::from_mode(SOCKET_MODE))
+            .map_err(Error::file(&socket))?;
+        let switches = switches.into_iter().map(|switch| (switch.name, switch.vrs)).collect();
+        self.run(admin(listener, ground.faults.clone(), switches));
+        self.endpoints.insert("admin".into(), json!(socket.display().to_string()));
+        self.sockets.push(socket);
+        Ok(())
     }
 
     fn node_directory(&self, options: &Options, name: &str) -> PathBuf {
@@ -244,6 +287,7 @@ impl Site {
             let directory = self.node_directory(options, &name);
             let plugin = token();
             kube.add_token(&plugin);
+            ground.faults.introduce(&plugin, &name);
             kube.create(json!({"kind": "Node", "metadata": {"name": name}}))
                 .map_err(|status| Error::Client(status.to_string()))?;
             let files = node::files(&NodeFiles {
@@ -271,8 +315,9 @@ impl Site {
 }
 
 /// A VSD client inside this process, as the user that controllers and monitors have.
-fn internal(vsd: &Vsd) -> HttpService {
-    in_process(vsd.router(), Some(PeerCertificate { common_name: "csproot".to_owned() }))
+fn internal(vsd: &Vsd, ground: &Ground) -> HttpService {
+    let router = layered(vsd.router(), Api::Vsd, &ground.faults);
+    in_process(router, Some(PeerCertificate { common_name: "csproot".to_owned() }))
 }
 
 fn needs(what: &str, of: &str) -> Error {

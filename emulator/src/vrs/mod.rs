@@ -1,9 +1,6 @@
 //! The emulated VRS: an OVSDB server that carries Open vSwitch's schema with the two Nuage tables, a bridge alubr0 and a
 //! controller, as a node has it before the first container. Resolving ports is the controller's business.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use nuage_ovsdb::Error;
 use nuage_ovsdb::schema::DatabaseSchema;
 use nuage_ovsdb::value::Row;
@@ -11,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 
 use crate::entropy::Entropy;
+use crate::faults::Values;
 use crate::ovsdb::Server;
 
 /// The schema that the emulated VRS serves and that a real ovsdb-server can carry: upstream's tables and columns as
@@ -45,7 +43,6 @@ pub struct VrsOptions {
 #[derive(Clone, Debug)]
 pub struct Vrs {
     server: Server,
-    running: Arc<AtomicBool>,
 }
 
 impl Vrs {
@@ -59,7 +56,7 @@ impl Vrs {
         if !options.empty {
             server.transact(DATABASE, &ready_rows(&options.system_id));
         }
-        Ok(Self { server, running: Arc::new(AtomicBool::new(true)) })
+        Ok(Self { server })
     }
 
     /// Its OVSDB server.
@@ -69,18 +66,63 @@ impl Vrs {
 
     /// Opens a stream in this process; `None` while the switch is stopped.
     pub fn connect(&self) -> Option<DuplexStream> {
-        if !self.running.load(Ordering::Relaxed) {
+        self.connect_as("")
+    }
+
+    /// As [`Vrs::connect`], for somebody of whom it is known what he does: hits of faults are counted by it.
+    pub fn connect_as(&self, operation: &str) -> Option<DuplexStream> {
+        if !self.server.is_open() {
             return None;
         }
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
-        tokio::spawn(self.server.clone().serve(theirs));
+        tokio::spawn(self.server.clone().serve_as(theirs, operation.into()));
         Some(ours)
+    }
+
+    /// Brings about a fault that is a state of a switch.
+    pub fn suffer(&self, fault: &str) {
+        match fault {
+            "vrs.restart" => self.stop(),
+            "vrs.controller_lost" => self.lose_controller(),
+            _ => {}
+        }
+    }
+
+    /// Ends what [`Vrs::suffer`] has brought about.
+    pub fn recover(&self, fault: &str, values: &Values) {
+        match fault {
+            "vrs.restart" => self.start(values.flag("lose_rows")),
+            "vrs.controller_lost" => self.find_controller(),
+            _ => {}
+        }
+    }
+
+    /// Whoever is master is so no more; marked, so that the same one comes back.
+    fn lose_controller(&self) {
+        let mark = json!([["external_ids", "insert", lost_mark()]]);
+        let master = json!([["role", "==", "master"]]);
+        let lost = json!({"role": "slave", "is_connected": false});
+        let operations = [
+            json!({"op": "mutate", "table": "Controller", "where": master, "mutations": mark}),
+            json!({"op": "update", "table": "Controller", "where": master, "row": lost}),
+        ];
+        self.server.transact(DATABASE, &operations);
+    }
+
+    fn find_controller(&self) {
+        let marked = json!([["external_ids", "includes", lost_mark()]]);
+        let found = json!({"role": "master", "is_connected": true});
+        let unmark = json!([["external_ids", "delete", lost_mark()]]);
+        let operations = [
+            json!({"op": "update", "table": "Controller", "where": marked, "row": found}),
+            json!({"op": "mutate", "table": "Controller", "where": marked, "mutations": unmark}),
+        ];
+        self.server.transact(DATABASE, &operations);
     }
 
     /// Ends all sessions and takes no new ones.
     pub fn stop(&self) {
-        self.running.store(false, Ordering::Relaxed);
-        self.server.disconnect_all();
+        self.server.close();
     }
 
     /// Runs again, with the rows it had or without those of containers.
@@ -100,7 +142,7 @@ impl Vrs {
                 ],
             );
         }
-        self.running.store(true, Ordering::Relaxed);
+        self.server.open();
     }
 }
 
@@ -110,6 +152,11 @@ fn configure(row: &Row) -> Option<Row> {
     let number = |column: &str| row.get(column).and_then(Value::as_i64).unwrap_or(0);
     (number("next_cfg") > number("cur_cfg"))
         .then(|| Row::from([("cur_cfg".to_owned(), json!(number("next_cfg")))]))
+}
+
+/// What marks a controller that a fault has disconnected.
+fn lost_mark() -> Value {
+    json!(["map", [["nuage-emulator-fault", "controller_lost"]]])
 }
 
 /// The switch, alubr0 with its internal port, and one connected controller of role master.

@@ -2,6 +2,7 @@
 //! brought about in the VSD and answered in the port's row; whatever was missed is made up for at the next
 //! connection. Never removes a port's row, never gives up, never asks faster than its backoff.
 
+mod deliver;
 mod prepare;
 mod queue;
 mod rows;
@@ -18,8 +19,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use prepare::prepare;
 
+use crate::faults::Faults;
 use crate::http::HttpService;
 use crate::vsd::client as vsd;
+use deliver::ControllerFaults;
 
 /// A byte stream to the VRS.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -33,13 +36,14 @@ pub type Connecting = BoxFuture<'static, io::Result<Box<dyn Stream>>>;
 pub struct Controller {
     vsd: vsd::Client,
     prepares: bool,
+    faults: ControllerFaults,
 }
 
 impl Controller {
     /// A controller that reaches the VSD by `vsd`, with the identity of a user who may make containers. `vsd_url`
     /// is the base of its API, for instance `https://vsd:7443/nuage/api/v6`.
     pub fn new(vsd: HttpService, vsd_url: &str) -> Self {
-        Self { vsd: vsd::Client::new(vsd, vsd_url), prepares: false }
+        Self { vsd: vsd::Client::new(vsd, vsd_url), prepares: false, faults: ControllerFaults::default() }
     }
 
     /// Has each connection begin with [`prepare()`]: for a server that is no VRS yet, and forgets the role of its
@@ -47,6 +51,13 @@ impl Controller {
     #[must_use]
     pub fn preparing(mut self) -> Self {
         self.prepares = true;
+        self
+    }
+
+    /// Lets faults strike it as the controller of `node`.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults, node: &str) -> Self {
+        self.faults = ControllerFaults::new(faults, node);
         self
     }
 
@@ -75,7 +86,7 @@ impl Controller {
         {
             return error.to_string();
         }
-        match session::serve(client, &self.vsd, ready).await {
+        match session::serve(client, &self.vsd, &self.faults, ready).await {
             Ok(never) => match never {},
             Err(error) => error.to_string(),
         }

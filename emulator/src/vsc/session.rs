@@ -13,6 +13,7 @@ use nuage_ovsdb::operation::{Condition, Operation};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::deliver::{ControllerFaults, deliver};
 use super::queue::{Queue, Task};
 use super::rows::{self, Answer, DATABASE, PORTS, Port};
 use super::settle;
@@ -31,6 +32,7 @@ const PARALLEL: usize = 16;
 pub(super) async fn serve(
     client: Client,
     vsd: &vsd::Client,
+    faults: &ControllerFaults,
     mut ready: impl FnMut(),
 ) -> Result<Infallible, Error> {
     let vrs = identity(&client).await?;
@@ -48,7 +50,7 @@ pub(super) async fn serve(
         while jobs.len() < PARALLEL
             && let Some(task) = queue.take(Instant::now())
         {
-            jobs.push(job(&client, vsd, &vrs, &view, task));
+            jobs.push(job(&client, (vsd, faults), &vrs, &view, task));
         }
         let due: OptionFuture<_> = queue.due().map(tokio::time::sleep_until).into();
         tokio::select! {
@@ -101,7 +103,7 @@ struct Ended {
 /// A task with all it needs, so that it can run beside others. What is wanted is read when it begins.
 fn job<'a>(
     client: &'a Client,
-    vsd: &'a vsd::Client,
+    (vsd, faults): (&'a vsd::Client, &'a ControllerFaults),
     vrs: &'a str,
     view: &View,
     task: Task,
@@ -114,7 +116,7 @@ fn job<'a>(
         let mut orphans = Vec::new();
         let result = match &task {
             Task::Orphans => known(vsd, vrs).await.map(|known| orphans = known),
-            Task::Entity(entity) => settle(client, vsd, vrs, entity, wanted).await,
+            Task::Entity(entity) => settle(client, (vsd, faults), vrs, entity, wanted).await,
         };
         if let Err(error) = &result {
             tracing::warn!(?task, %error, "not settled with the VSD");
@@ -131,7 +133,7 @@ async fn known(client: &vsd::Client, vrs: &str) -> Result<Vec<String>, vsd::Erro
 
 async fn settle(
     client: &Client,
-    vsd: &vsd::Client,
+    (vsd, faults): (&vsd::Client, &ControllerFaults),
     vrs: &str,
     entity: &str,
     wanted: Wanted,
@@ -149,7 +151,11 @@ async fn settle(
     for (port, answer) in settle::provide(vsd, vrs, &entity, ports).await? {
         match answer {
             Ok(answer) if answer == port.answer => {}
-            Ok(answer) => write(client, &port, &answer).await,
+            Ok(answer) => {
+                if !deliver(client, faults, &port, &answer).await {
+                    result = Err(vsd::Error::Timeout);
+                }
+            }
             Err(error) => {
                 tracing::warn!(port = port.asked.name, %error, "port not resolved");
                 result = Err(error);
@@ -161,7 +167,7 @@ async fn settle(
 
 /// Writes the answer into the port's row, if that is still there and still asks for the same. If not, its change
 /// is on its way here; if the connection is gone, the next one begins anew.
-async fn write(client: &Client, port: &Port, answer: &Answer) {
+pub(super) async fn write(client: &Client, port: &Port, answer: &Answer) {
     let row = [Condition::row(port.row)];
     let guard = port.asked.guard();
     let columns: Vec<&str> = guard.keys().map(String::as_str).collect();

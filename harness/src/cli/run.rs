@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{HOLDS, NOT_DETERMINISTIC, VIOLATED, say};
+use super::{HOLDS, NOT_DETERMINISTIC, VIOLATED, complain, say};
+use crate::coverage::Coverage;
 use crate::error::Error;
 use crate::run::{Report, run as run_scenario};
 use crate::scenario::{Scenario, collect};
@@ -22,6 +23,7 @@ enum World {
 }
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Arguments {
     /// Files, or directories with *.toml
     #[arg(required = true, value_name = "PATH")]
@@ -41,6 +43,9 @@ pub(super) struct Arguments {
     /// Run each twice and compare the traces byte for byte
     #[arg(long)]
     check_determinism: bool,
+    /// Print which fault struck which operation, and fail if one that can strike never did
+    #[arg(long)]
+    coverage: bool,
     /// Write results.json and traces/SCENARIO.SEED.jsonl there
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -86,9 +91,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         write(&directory.join("results.json"), &format!("{results:#}\n"))?;
     }
     say(&if arguments.json { format!("{results:#}") } else { summary(&done) });
+    let covered = !arguments.coverage || tell_coverage(&coverage(&done), arguments.json);
     Ok(if done.iter().any(|timed| !timed.deterministic) {
         NOT_DETERMINISTIC
-    } else if done.iter().any(|timed| !timed.report.passed()) {
+    } else if !covered || done.iter().any(|timed| !timed.report.passed()) {
         VIOLATED
     } else {
         HOLDS
@@ -146,7 +152,33 @@ fn results(done: &[Timed]) -> Value {
             })
         })
         .collect();
-    json!({ "runs": runs })
+    json!({ "runs": runs, "coverage": coverage(done).to_json() })
+}
+
+fn coverage(done: &[Timed]) -> Coverage {
+    let mut coverage = Coverage::default();
+    for timed in done {
+        coverage.merge(&timed.report.coverage);
+    }
+    coverage
+}
+
+/// Prints the matrix; false: a fault was never met that can be, or one was that was thought out of reach.
+fn tell_coverage(coverage: &Coverage, json: bool) -> bool {
+    if !json {
+        say(&coverage.table().join("\n"));
+    }
+    let (missing, reached) = (coverage.missing(), coverage.reached_after_all());
+    if !missing.is_empty() {
+        complain(&format!("never struck: {}", missing.join(", ")));
+    }
+    if !reached.is_empty() {
+        complain(&format!(
+            "struck, so no longer out of reach (harness/src/coverage.rs): {}",
+            reached.join(", ")
+        ));
+    }
+    missing.is_empty() && reached.is_empty()
 }
 
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {

@@ -1,33 +1,117 @@
-//! What goes wrong. A kind of fault is a file and a line in [`KINDS`]; the code under test has no hooks for them.
+//! What goes wrong. A kind of fault is a definition and a line in [`KINDS`]. Those of the emulators strike where a component
+//! asks for them; those around the plugin are wrappers of its seams, so that the code under test has no hooks for them.
 
-mod monitor_down;
-mod vrs_restart;
+mod clock;
+mod definitions;
+mod kill;
+mod often;
+pub(crate) mod seams;
+mod striking;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::json;
 
+pub(crate) use kill::planned as planned_kill;
+pub use kill::{Exhaustive, NAME as KILLED, exhausted};
+
 use crate::scenario::registry::Kind;
 use crate::world::sim::World;
+use definitions::struck;
 
 /// A fault of a scenario.
 #[async_trait(?Send)]
 pub trait Fault: std::fmt::Debug + Send + Sync {
-    /// Carries it out; ends when it is over.
-    async fn run(&self, world: &Arc<World>);
+    /// The name of its kind.
+    fn name(&self) -> &'static str;
+
+    /// Carries it out; ends when it is over, and tells how often it struck.
+    async fn run(&self, world: &Arc<World>) -> u64;
+
+    /// What a run that tries every point in turn has to try.
+    fn exhaustive(&self) -> Option<Exhaustive> {
+        None
+    }
 }
 
 /// All kinds of fault.
-pub const KINDS: &[Kind<dyn Fault>] = &[vrs_restart::KIND, monitor_down::KIND];
+pub const KINDS: &[Kind<dyn Fault>] = &[
+    struck!("vrs.disconnect"),
+    struck!("vrs.restart"),
+    struck!("vrs.slow"),
+    struck!("vrs.partial_reply"),
+    struck!("vrs.cut_reply"),
+    struck!("vrs.operation_error"),
+    struck!("vrs.reply_first"),
+    struck!("vrs.update_first"),
+    struck!("vrs.controller_lost"),
+    struck!("vsc.slow"),
+    struck!("vsc.never"),
+    struck!("vsc.late"),
+    struck!("vsc.wrong_address"),
+    struck!("vsc.zero_first"),
+    struck!("vsc.withdraw"),
+    struck!("vsd.down"),
+    struck!("vsd.wrong_certificate"),
+    struck!("vsd.unauthorized"),
+    struck!("vsd.conflict"),
+    struck!("vsd.throttled"),
+    struck!("vsd.error"),
+    struck!("vsd.unavailable"),
+    struck!("vsd.slow"),
+    struck!("vsd.truncated"),
+    struck!("monitor.down"),
+    struck!("monitor.wrong_certificate"),
+    struck!("monitor.unauthorized"),
+    struck!("monitor.conflict"),
+    struck!("monitor.throttled"),
+    struck!("monitor.error"),
+    struck!("monitor.unavailable"),
+    struck!("monitor.slow"),
+    struck!("monitor.truncated"),
+    struck!("kube.down"),
+    struck!("kube.wrong_certificate"),
+    struck!("kube.unauthorized"),
+    struck!("kube.conflict"),
+    struck!("kube.throttled"),
+    struck!("kube.error"),
+    struck!("kube.unavailable"),
+    struck!("kube.slow"),
+    struck!("kube.truncated"),
+    struck!("kube.token_expired"),
+    struck!("kube.gone"),
+    struck!("kube.stale_list"),
+    struck!("kube.empty_list"),
+    struck!("kube.watch_gap"),
+    struck!("node.netns_gone"),
+    struck!("node.disk_full"),
+    clock::KIND,
+    kill::KIND,
+];
 
 /// Writes down that a fault begins.
-fn hit(world: &World, name: &'static str, node: Option<usize>) {
-    *world.ledger().hits.entry(name).or_default() += 1;
+fn begin(world: &World, name: &'static str, node: Option<usize>) {
     world.event(node, "fault", json!({"fault": name}));
 }
 
 /// Writes down that a fault is over.
 fn over(world: &World, name: &str, node: Option<usize>) {
     world.event(node, "fault_over", json!({"fault": name}));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_that_is_defined_can_be_declared_in_a_scenario() {
+        let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        let mut defined: Vec<&str> = definitions::all().map(|defined| defined.name).collect();
+        defined.extend([clock::NAME]);
+        for name in &defined {
+            assert_eq!(kinds.iter().filter(|kind| kind == &name).count(), 1, "{name}");
+        }
+        assert_eq!(kinds.len(), defined.len());
+    }
 }

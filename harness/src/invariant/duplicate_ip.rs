@@ -6,13 +6,16 @@ use super::{Invariant, View};
 
 pub(super) const INVARIANT: Invariant = Invariant {
     name: "no_duplicate_ip",
-    meaning: "no two ports of the cluster have the same address",
+    meaning: "no two ports of the cluster that entities list have the same address",
     check,
 };
 
 fn check(view: &View<'_>) -> Result<(), String> {
     let mut here: BTreeMap<&str, &str> = BTreeMap::new();
-    for (name, port) in view.ports.iter().filter(|(_, port)| !port.address.is_empty()) {
+    // A row whose entity is gone is out of the overlay, and its address free, whatever the row still says.
+    let served = |name: &str| view.entities.values().any(|entity| entity.ports.contains(name));
+    let resolved = view.ports.iter().filter(|(_, port)| !is_unresolved(&port.address));
+    for (name, port) in resolved.filter(|(name, _)| served(name)) {
         if let Some(other) = here.insert(&port.address, name) {
             return Err(format!("{} belongs to ports {other} and {name}", port.address));
         }
@@ -27,4 +30,9 @@ fn check(view: &View<'_>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What a controller writes while it has no address to give.
+pub(super) fn is_unresolved(address: &str) -> bool {
+    address.is_empty() || address == "0.0.0.0"
 }

@@ -155,12 +155,26 @@ pub(crate) struct Plugin<'a> {
 impl Plugin<'_> {
     /// Calls it. `netns` of `None` is a runtime that has lost the namespace.
     pub(crate) fn call(&self, command: &str, netns: Option<&Path>) -> Output {
+        self.call_under(&[], command, netns)
+    }
+
+    /// As [`Plugin::call`], started by a program that is given it as its last argument, like strace.
+    pub(crate) fn call_under(&self, starter: &[&str], command: &str, netns: Option<&Path>) -> Output {
         let (namespace, name) = self.pod;
         let arguments = format!(
             "IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={name};K8S_POD_INFRA_CONTAINER_ID={}",
             self.container_id
         );
-        let mut child = Command::new(executable("nuage-cni-k8s"))
+        let plugin = executable("nuage-cni-k8s");
+        let mut process = match starter {
+            [] => Command::new(plugin),
+            [program, arguments @ ..] => {
+                let mut process = Command::new(program);
+                process.args(arguments).arg(plugin);
+                process
+            }
+        };
+        let mut child = process
             .env_clear()
             .env("CNI_COMMAND", command)
             .env("CNI_CONTAINERID", self.container_id)
@@ -173,7 +187,11 @@ impl Plugin<'_> {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(self.network.to_string().as_bytes()).unwrap();
+        match child.stdin.take().unwrap().write_all(self.network.to_string().as_bytes()) {
+            // A process that was killed on its way reads nothing.
+            Err(error) if !starter.is_empty() && error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written.unwrap(),
+        }
         child.wait_with_output().unwrap()
     }
 

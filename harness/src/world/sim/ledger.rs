@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::coverage::Coverage;
+
 /// How far a sandbox is, as its runtime knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -77,14 +79,16 @@ pub struct Ledger {
     pub given_up: Vec<String>,
     /// What a DEL of a sandbox that was gone already answered, if it was no success.
     pub second_del_failed: Option<String>,
-    /// How often each fault did something.
-    pub hits: BTreeMap<&'static str, usize>,
+    /// Nodes on which faults may keep a DEL from delivering everything, and how many.
+    troubled: BTreeMap<usize, usize>,
+    /// How often faults struck that no emulator counts, by operation.
+    pub strikes: Coverage,
 }
 
 impl Ledger {
     /// A new sandbox, whose ADD is about to begin.
     pub fn begin(&mut self, node: usize, id: &str, pod: String, netns: PathBuf) {
-        let disturbed = self.switches_down.contains(&node);
+        let disturbed = self.is_troubled(node);
         let sandbox = Sandbox { pod, netns, phase: Phase::Adding, disturbed, failed: false, lost: false };
         self.sandboxes.insert((node, id.to_owned()), sandbox);
     }
@@ -111,7 +115,7 @@ impl Ledger {
 
     /// Sets how far a sandbox is.
     pub fn set(&mut self, node: usize, id: &str, phase: Phase) {
-        let down = self.switches_down.contains(&node);
+        let down = self.is_troubled(node);
         let Some(sandbox) = self.sandboxes.get_mut(&(node, id.to_owned())) else { return };
         if let (false, Phase::Attached { port, address }) = (sandbox.lost, &phase) {
             self.addresses.insert(address.clone(), (node, port.clone()));
@@ -156,9 +160,39 @@ impl Ledger {
         gone
     }
 
+    /// Whether what is done on a node right now may leave a debt.
+    pub fn is_troubled(&self, node: usize) -> bool {
+        self.switches_down.contains(&node) || self.troubled.contains_key(&node)
+    }
+
+    /// A fault strikes on a node that may keep a DEL from delivering everything.
+    pub fn trouble_begins(&mut self, node: usize) {
+        *self.troubled.entry(node).or_default() += 1;
+        self.disturb(node);
+    }
+
+    /// One such fault is over.
+    pub fn trouble_ends(&mut self, node: usize) {
+        if let Some(count) = self.troubled.get_mut(&node) {
+            *count -= 1;
+            if *count == 0 {
+                self.troubled.remove(&node);
+            }
+        }
+    }
+
+    /// A fault struck an operation.
+    pub fn strike(&mut self, fault: &'static str, operation: &str) {
+        self.strikes.add(fault, operation, 1);
+    }
+
     /// The switch of a node goes away: whoever works on a sandbox there right now may leave a debt.
     pub fn switch_stops(&mut self, node: usize) {
         self.switches_down.insert(node);
+        self.disturb(node);
+    }
+
+    fn disturb(&mut self, node: usize) {
         for sandbox in self.on_mut(node) {
             sandbox.disturbed |= matches!(sandbox.phase, Phase::Adding | Phase::Deleting);
         }

@@ -18,19 +18,24 @@ use nuage_cni::host::{Files as _, Host};
 use nuage_cni::{Invocation, Outcome};
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
+use nuage_emulator::faults::http::{Api, layered};
+use nuage_emulator::faults::{Caller, Faults, SwitchFaults};
 use nuage_emulator::kube::Kube;
 use nuage_emulator::monitor::{Monitor, MonitorOptions};
 use nuage_emulator::node::{self, NodeFiles};
 use nuage_emulator::pki::Identity;
+use nuage_emulator::tally::Tally;
 use nuage_emulator::vrs::{Vrs, VrsOptions};
 use nuage_emulator::vsc::{Connecting, Controller, Stream};
 use nuage_emulator::vsd::{Site, Vsd};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::coverage::Coverage;
 use crate::error::Error;
+use crate::fault;
 use crate::invariant::{self, View};
 use crate::random::Random;
 use crate::scenario::Cluster;
@@ -45,6 +50,8 @@ const EPOCH: u64 = 1_767_225_600_000;
 const KUBE: &str = "kube.simulated:6443";
 const MONITOR: &str = "monitor.simulated:9443";
 const VSD: &str = "vsd.simulated:7443";
+/// What controllers do, for faults that strike them.
+const CONTROLLER: &str = "controller";
 const POOL: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 0, 0, 0), 8);
 const SUBNET_PREFIX: u8 = 20;
 /// The certificate of every simulated node. Nothing reads it: there is no TLS inside one process.
@@ -97,13 +104,18 @@ pub struct World {
     pub monitor_up: Arc<AtomicBool>,
     /// The run's randomness.
     pub random: Random,
+    /// The faults of the emulators and of the plugin's seams.
+    pub faults: Faults,
+    /// The wall clock of everybody who reads one.
+    pub clock: Clock,
+    /// Whether the loads are over, and with them every fault.
+    loads_over: Tally,
     services: Arc<BTreeMap<String, Service>>,
-    clock: WallClock,
     wrap: Option<Wrap>,
     kill: Mutex<Option<(&'static str, Kill)>>,
     ledger: Mutex<Ledger>,
     started: Instant,
-    stopped: watch::Sender<bool>,
+    stopped: Tally,
     /// The controllers; they end with the world.
     controllers: Mutex<JoinSet<()>>,
 }
@@ -117,17 +129,26 @@ impl World {
         let random = Random::seeded(seed);
         let entropy = Entropy::seeded(random.next());
         let clock = Clock::starting_at(EPOCH);
-        let vsd = vsd(clock, &entropy)?;
-        let kube = Kube::new(clock, entropy.clone());
-        let service = |router, up: &Arc<AtomicBool>| Service { router, up: Arc::clone(up) };
+        let vsd = vsd(clock.clone(), &entropy)?;
+        let kube = Kube::new(clock.clone(), entropy.clone());
+        let faults = Faults::new(entropy.clone());
+        let service = |router, api, up: &Arc<AtomicBool>| Service {
+            router: layered(router, api, &faults),
+            api,
+            up: Arc::clone(up),
+        };
         let always = Arc::new(AtomicBool::new(true));
-        let internal = SimulatedHttp {
-            services: Arc::new(BTreeMap::from([(VSD.to_owned(), service(vsd.router(), &always))])),
+        let of_vsd = service(vsd.router(), Api::Vsd, &always);
+        let internal = |caller| SimulatedHttp {
+            services: Arc::new(BTreeMap::from([(VSD.to_owned(), of_vsd.clone())])),
             name: "csproot".to_owned(),
+            caller,
+            faults: faults.clone(),
             random: random.clone(),
         };
+        let monitor_itself = Caller { node: None, operation: "monitor".into() };
         let monitor = Monitor::new(MonitorOptions {
-            vsd: internal.service(true),
+            vsd: internal(monitor_itself).service(true),
             vsd_url: format!("https://{VSD}/nuage/api/v6"),
             enterprise: node::ENTERPRISE.to_owned(),
             domain: node::DOMAIN.to_owned(),
@@ -136,14 +157,16 @@ impl World {
         });
         let monitor_up = Arc::new(AtomicBool::new(true));
         let services = BTreeMap::from([
-            (KUBE.to_owned(), service(kube.router(), &always)),
-            (MONITOR.to_owned(), service(monitor.router(), &monitor_up)),
+            (KUBE.to_owned(), service(kube.router(), Api::Kube, &always)),
+            (MONITOR.to_owned(), service(monitor.router(), Api::Monitor, &monitor_up)),
         ]);
         let mut controllers = JoinSet::new();
         let mut nodes = Vec::new();
         for number in 1..=cluster.nodes {
             let node = Node::new(number, cluster.parallel, &kube, &entropy, &random)?;
-            controllers.spawn(control(node.vrs.clone(), &internal, random.clone()));
+            node.vrs.server().set_faults(SwitchFaults::new(faults.clone(), &node.name));
+            let caller = Caller::new(&node.name, CONTROLLER);
+            controllers.spawn(control(&node, &internal(caller), &faults, random.clone()));
             nodes.push(node);
         }
         Ok(Arc::new(Self {
@@ -152,13 +175,15 @@ impl World {
             vsd,
             monitor_up,
             random,
+            faults,
+            clock,
+            loads_over: Tally::default(),
             services: Arc::new(services),
-            clock: WallClock(clock),
             wrap: tampering.wrap,
             kill: Mutex::new(tampering.kill),
             ledger: Mutex::default(),
             started: Instant::now(),
-            stopped: watch::Sender::new(false),
+            stopped: Tally::default(),
             controllers: Mutex::new(controllers),
         }))
     }
@@ -170,35 +195,50 @@ impl World {
             let mut planned = self.kill.lock().unwrap_or_else(PoisonError::into_inner);
             if planned.is_some_and(|(first, _)| first == command) { planned.take() } else { None }
         };
-        let kill = planned.map_or(Kill::After(limit), |(_, kill)| kill);
-        process::run(|life| self.seams(node, life), call, kill).await
+        let caller = Caller::new(&self.nodes[node].name, command);
+        let struck = if planned.is_none() { fault::planned_kill(self, &caller) } else { None };
+        let kill = planned.or(struck.map(|(_, kill)| ("", kill)));
+        let kill = kill.map_or(Kill::After(limit), |(_, kill)| kill);
+        let outcome = process::run(|life| self.seams(node, life, &caller), call, kill).await;
+        if outcome.is_none() {
+            match (planned, struck) {
+                (Some((command, _)), _) => self.ledger().strike(fault::KILLED, command),
+                (None, Some((id, _))) => self.faults.count(id, &caller),
+                (None, None) => {}
+            }
+        }
+        outcome
     }
 
     /// The seams of a node for a process that nobody kills.
     pub fn host(&self, node: usize) -> Host {
-        self.seams(node, &Life::endless())
+        self.seams(node, &Life::endless(), &Caller::new(&self.nodes[node].name, ""))
     }
 
     /// The seams of one plugin process on a node.
-    fn seams(&self, node: usize, life: &Life) -> Host {
+    fn seams(&self, node: usize, life: &Life, caller: &Caller) -> Host {
         let node = &self.nodes[node];
         let random = self.random.clone();
         let host = Host {
             switch: Arc::new(SimulatedSwitch {
                 vrs: node.vrs.clone(),
+                operation: Arc::clone(&caller.operation),
                 life: life.clone(),
                 random: random.clone(),
             }),
             http: Arc::new(SimulatedHttp {
                 services: Arc::clone(&self.services),
                 name: node.name.clone(),
+                caller: caller.clone(),
+                faults: self.faults.clone(),
                 random,
             }),
             links: Arc::new(node.kernel.clone()),
             files: Arc::new(node.files.clone()),
-            clock: Arc::new(self.clock),
+            clock: Arc::new(WallClock(self.clock.clone())),
             log: Arc::new(node.log.clone()),
         };
+        let host = fault::seams::wrapped(host, &self.faults, &node.kernel, caller);
         self.wrap.map_or_else(|| host.clone(), |wrap| wrap(node, host.clone()))
     }
 
@@ -232,20 +272,18 @@ impl World {
         if let Some((invariant, details)) = invariant::check(self, &ledger, node) {
             let (node, events) = (self.nodes[node].name.clone(), ledger.trace.len());
             ledger.violation = Some(Violation { invariant, details, time, node, events });
-            self.stopped.send_replace(true);
+            self.stopped.set(1);
         }
     }
 
     /// Ends when the run is to stop: an invariant is violated.
     pub async fn stopped(&self) {
-        let mut stopped = self.stopped.subscribe();
-        // The sender lives as long as the world, so this ends only when it is true.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
+        self.stopped.beyond_nought().await;
     }
 
-    /// Whether a node's switch can be reached.
+    /// Whether a node's switch can be reached, and nothing keeps a call from delivering everything to it.
     pub fn switch_is_up(&self, node: usize) -> bool {
-        !self.ledger().switches_down.contains(&node)
+        !self.ledger().is_troubled(node)
     }
 
     /// Stops a node's switch.
@@ -262,6 +300,30 @@ impl World {
             invariant::foreign::plant(&self.nodes[node].vrs);
         }
         self.ledger().switch_starts(node, lose_rows);
+    }
+
+    /// The loads are over: whatever is wrong heals now.
+    pub fn end_loads(&self) {
+        self.loads_over.set(1);
+    }
+
+    /// Whether the loads are over.
+    pub fn loads_are_over(&self) -> bool {
+        self.loads_over.get() > 0
+    }
+
+    /// Waits until the loads are over.
+    pub async fn loads_over(&self) {
+        self.loads_over.beyond_nought().await;
+    }
+
+    /// Which fault has struck what, so far.
+    pub fn coverage(&self) -> Coverage {
+        let mut coverage = self.ledger().strikes.clone();
+        for ((fault, operation), times) in self.faults.hits() {
+            coverage.add(fault, &operation, times);
+        }
+        coverage
     }
 
     /// Lets the monitor answer, or not.
@@ -336,11 +398,18 @@ fn vsd(clock: Clock, entropy: &Entropy) -> Result<Vsd, Error> {
 }
 
 /// The controller of one switch, for ever.
-fn control(vrs: Vrs, vsd: &SimulatedHttp, random: Random) -> impl Future<Output = ()> + Send + use<> {
-    let controller = Controller::new(vsd.service(true), &format!("https://{VSD}/nuage/api/v6"));
+fn control(
+    node: &Node,
+    vsd: &SimulatedHttp,
+    faults: &Faults,
+    random: Random,
+) -> impl Future<Output = ()> + Send + use<> {
+    let controller = Controller::new(vsd.service(true), &format!("https://{VSD}/nuage/api/v6"))
+        .with_faults(faults.clone(), &node.name);
+    let vrs = node.vrs.clone();
     async move {
         let connect = || -> Connecting {
-            let stream = vrs.connect().map(|stream| Wire::new(stream, None, random.clone()));
+            let stream = vrs.connect_as(CONTROLLER).map(|stream| Wire::new(stream, None, random.clone()));
             Box::pin(async move {
                 let stream = stream.ok_or(std::io::ErrorKind::ConnectionRefused)?;
                 Ok(Box::new(stream) as Box<dyn Stream>)

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use nuage_cni::host::{Files, Host, Link, LinkError, Links, LockGuard, Netns, Route, VethPair};
 use nuage_cni::{Invocation, Outcome, invoke};
-use tokio::sync::watch;
+use nuage_emulator::tally::Tally;
 use tokio::time::timeout;
 
 /// When a process is killed, if it has not ended by itself before.
@@ -24,26 +24,28 @@ pub enum Kill {
     AtPoll(u64),
 }
 
+/// How a life is over; nought while it is not.
+const KILLED: u64 = 1;
+const ENDED: u64 = 2;
+
 /// Whether a process lives.
 #[derive(Clone)]
-pub(super) struct Life(watch::Receiver<bool>);
+pub(super) struct Life(Tally);
 
 impl Life {
     /// One that nobody can end.
     pub(super) fn endless() -> Self {
-        Self(watch::channel(true).1)
+        Self(Tally::default())
     }
 
     pub(super) fn is_over(&self) -> bool {
-        !*self.0.borrow()
+        self.0.get() == KILLED
     }
 
     /// Ends when the process is killed, and also when it has ended by itself.
     pub(super) fn end(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut alive = self.0.clone();
-        async move {
-            let _ = alive.wait_for(|alive| !*alive).await;
-        }
+        let life = self.0.clone();
+        async move { life.beyond_nought().await }
     }
 
     fn check(&self) -> io::Result<()> {
@@ -53,8 +55,7 @@ impl Life {
 
 /// Carries out one call on a node, whose seams are made by `host` for this process alone. `None`: it was killed.
 pub(super) async fn run(host: impl FnOnce(&Life) -> Host, call: Invocation, kill: Kill) -> Option<Outcome> {
-    let (alive, watched) = watch::channel(true);
-    let life = Life(watched);
+    let life = Life(Tally::default());
     let host = guarded(host(&life), &life);
     let mut plugin = Box::pin(async move { invoke(&host, call).await });
     let outcome = match kill {
@@ -71,9 +72,7 @@ pub(super) async fn run(host: impl FnOnce(&Life) -> Host, call: Invocation, kill
             .await
         }
     };
-    if outcome.is_none() {
-        alive.send_replace(false);
-    }
+    life.0.set(if outcome.is_none() { KILLED } else { ENDED });
     drop(plugin);
     outcome
 }

@@ -13,6 +13,8 @@ use axum::Router;
 use nuage_cni::host::{
     BoxError, Clock, Files, Http, HttpService, LockGuard, Log, LogFile, Stream, Switch, TlsIdentity,
 };
+use nuage_emulator::faults::http::{Api, Connection};
+use nuage_emulator::faults::{Caller, Faults};
 use nuage_emulator::http::{PeerCertificate, in_process};
 use nuage_emulator::vrs::Vrs;
 use tokio::time::sleep;
@@ -25,6 +27,9 @@ use crate::random::Random;
 
 /// How long a connection or request takes on its way, in milliseconds: from one to this many.
 const SLOWEST_MILLISECONDS: u64 = 3;
+/// What a client is told by its system and by its TLS library.
+const REFUSED: &str = "connection refused";
+const UNTRUSTED: &str = "invalid peer certificate: UnknownIssuer";
 
 /// Files of a node, in memory. They survive everything but the run.
 #[derive(Clone, Debug, Default)]
@@ -114,7 +119,7 @@ impl Log for RecentLog {
 }
 
 /// The one time of day of the simulated world: the plugin's is the emulators'.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct WallClock(pub(super) nuage_emulator::clock::Clock);
 
 impl Clock for WallClock {
@@ -126,6 +131,8 @@ impl Clock for WallClock {
 /// Streams of one process into the emulated switch of its node.
 pub(super) struct SimulatedSwitch {
     pub(super) vrs: Vrs,
+    /// What the process does.
+    pub(super) operation: Arc<str>,
     pub(super) life: Life,
     pub(super) random: Random,
 }
@@ -134,7 +141,7 @@ pub(super) struct SimulatedSwitch {
 impl Switch for SimulatedSwitch {
     async fn connect(&self, _endpoint: &str) -> io::Result<Box<dyn Stream>> {
         on_its_way(&self.random).await;
-        let stream = self.vrs.connect().ok_or(io::ErrorKind::ConnectionRefused)?;
+        let stream = self.vrs.connect_as(&self.operation).ok_or(io::ErrorKind::ConnectionRefused)?;
         Ok(Box::new(Wire::new(stream, Some(&self.life), self.random.clone())))
     }
 }
@@ -144,6 +151,8 @@ impl Switch for SimulatedSwitch {
 pub struct Service {
     /// What answers.
     pub router: Router,
+    /// Which service it is, for faults of its connections.
+    pub api: Api,
     /// Whether it is there.
     pub up: Arc<AtomicBool>,
 }
@@ -155,6 +164,10 @@ pub struct SimulatedHttp {
     pub services: Arc<BTreeMap<String, Service>>,
     /// The name that the client's certificate carries.
     pub name: String,
+    /// On which node the client is, and what it does.
+    pub caller: Caller,
+    /// The run's faults.
+    pub faults: Faults,
     /// The run's randomness.
     pub random: Random,
 }
@@ -170,7 +183,14 @@ impl SimulatedHttp {
                 let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
                 let service =
                     this.services.get(&authority).filter(|service| service.up.load(Ordering::Relaxed));
-                let Some(service) = service else { return Err(BoxError::from("connection refused")) };
+                let Some(service) = service else { return Err(BoxError::from(REFUSED)) };
+                match service.api.connection(&this.faults, &this.caller) {
+                    Connection::Accepted => {}
+                    Connection::Refused => return Err(BoxError::from(REFUSED)),
+                    Connection::WrongCertificate => return Err(BoxError::from(UNTRUSTED)),
+                }
+                let mut request = request;
+                request.extensions_mut().insert(this.caller.clone());
                 let peer = certified.then(|| PeerCertificate { common_name: this.name.clone() });
                 let answer = in_process(service.router.clone(), peer).oneshot(request).await;
                 on_its_way(&this.random).await;

@@ -1,0 +1,119 @@
+//! Which fault struck which operation how often: of a run, and merged over many. A fault that a whole library never meets is
+//! one that nobody knows to be survived.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::fault;
+
+/// Faults that nothing under test can meet yet, and why. A test fails once one of them is met: then its line goes.
+pub const UNREACHABLE: &[(&str, &str)] = &[
+    ("kube.gone", "no part of the plugin watches; emulator/tests/faults.rs meets it"),
+    ("kube.stale_list", "no part of the plugin lists; emulator/tests/faults.rs meets it"),
+    ("kube.empty_list", "no part of the plugin lists; emulator/tests/faults.rs meets it"),
+    ("kube.watch_gap", "no part of the plugin watches; emulator/tests/faults.rs meets it"),
+];
+
+/// Counts by fault and operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<(&'static str, String), u64>);
+
+impl Coverage {
+    /// Counts more.
+    pub fn add(&mut self, fault: &'static str, operation: &str, times: u64) {
+        *self.0.entry((fault, operation.to_owned())).or_default() += times;
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Self) {
+        for ((fault, operation), times) in &other.0 {
+            self.add(fault, operation, *times);
+        }
+    }
+
+    /// How often a fault struck an operation.
+    pub fn get(&self, fault: &str, operation: &str) -> u64 {
+        let these = self.0.iter().filter(|((known, on), _)| *known == fault && on == operation);
+        these.map(|(_, times)| times).sum()
+    }
+
+    /// How often a fault struck anything.
+    pub fn of(&self, fault: &str) -> u64 {
+        self.0.iter().filter(|((known, _), _)| *known == fault).map(|(_, times)| times).sum()
+    }
+
+    /// Faults that never struck although something can meet them.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let reachable = |name: &str| UNREACHABLE.iter().all(|(unreachable, _)| *unreachable != name);
+        let names = fault::KINDS.iter().map(|kind| kind.name);
+        names.filter(|name| reachable(name) && self.of(name) == 0).collect()
+    }
+
+    /// What stands in [`UNREACHABLE`] and was met all the same.
+    pub fn reached_after_all(&self) -> Vec<&'static str> {
+        UNREACHABLE.iter().map(|(name, _)| *name).filter(|name| self.of(name) > 0).collect()
+    }
+
+    fn operations(&self) -> BTreeSet<&str> {
+        self.0.keys().map(|(_, operation)| operation.as_str()).collect()
+    }
+
+    /// A line a fault, a column an operation.
+    pub fn table(&self) -> Vec<String> {
+        let operations = self.operations();
+        let row = |name: &str, cells: Vec<String>| {
+            cells.iter().fold(format!("{name:26}"), |line, cell| format!("{line} {cell:>10}"))
+        };
+        let head = row("fault", operations.iter().map(|operation| (*operation).to_owned()).collect());
+        let lines = fault::KINDS.iter().map(|kind| {
+            let cell = |operation: &&str| match self.get(kind.name, operation) {
+                0 => "-".to_owned(),
+                times => times.to_string(),
+            };
+            row(kind.name, operations.iter().map(cell).collect())
+        });
+        std::iter::once(head).chain(lines).collect()
+    }
+
+    /// An object a fault, with a member an operation that it struck.
+    pub fn to_json(&self) -> Value {
+        let rows = fault::KINDS.iter().map(|kind| {
+            let struck = self.0.iter().filter(|((fault, _), _)| *fault == kind.name);
+            let cells: serde_json::Map<String, Value> =
+                struck.map(|((_, operation), times)| (operation.clone(), json!(times))).collect();
+            (kind.name.to_owned(), Value::Object(cells))
+        });
+        Value::Object(rows.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_met_is_told_and_what_was_is_counted_by_operation() {
+        let mut coverage = Coverage::default();
+        coverage.add("vrs.slow", "ADD", 2);
+        let mut other = Coverage::default();
+        other.add("vrs.slow", "ADD", 1);
+        other.add("vrs.slow", "DEL", 4);
+        coverage.merge(&other);
+        assert_eq!((coverage.get("vrs.slow", "ADD"), coverage.of("vrs.slow")), (3, 7));
+        assert!(!coverage.missing().contains(&"vrs.slow") && coverage.missing().contains(&"vrs.disconnect"));
+        assert_eq!(coverage.to_json()["vrs.slow"], json!({"ADD": 3, "DEL": 4}));
+        let table = coverage.table();
+        assert!(
+            table[0].contains("ADD")
+                && table.iter().any(|line| line.starts_with("vrs.slow") && line.ends_with('4'))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_met_yet_is_a_fault_that_there_is() {
+        for (name, _) in UNREACHABLE {
+            assert!(fault::KINDS.iter().any(|kind| kind.name == *name), "{name}");
+        }
+    }
+}

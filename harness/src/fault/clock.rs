@@ -1,0 +1,63 @@
+//! `node.clock_jump`: the wall clock is set forward or back. Nothing that the plugin does depends on the time of day; this
+//! keeps it so, for it and for what it talks to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::often::Schedule;
+use super::{Fault, begin, over};
+use crate::error::Error;
+use crate::random::Span;
+use crate::scenario::Reader;
+use crate::scenario::registry::Kind;
+use crate::world::sim::World;
+
+pub(super) const NAME: &str = "node.clock_jump";
+
+pub(super) const KIND: Kind<dyn Fault> = Kind {
+    name: NAME,
+    about: "The wall clock jumps forward or back, and back to the right time when the fault is over.",
+    read: |reader| Ok(Arc::new(ClockJump::read(reader)?)),
+};
+
+#[derive(Clone, Debug)]
+struct ClockJump {
+    schedule: Schedule,
+    by: Span,
+    back: bool,
+}
+
+impl ClockJump {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            schedule: Schedule::read(reader)?,
+            by: reader.span("by", Some(Duration::from_hours(1)))?,
+            back: reader.word("direction", Some("forward"), &[("forward", false), ("back", true)])?,
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Fault for ClockJump {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn run(&self, world: &Arc<World>) -> u64 {
+        self.schedule.begin(world).await;
+        if world.loads_are_over() {
+            return 0;
+        }
+        let by = i64::try_from(self.by.draw(&world.random).as_millis()).unwrap_or(i64::MAX);
+        let by = if self.back { -by } else { by };
+        world.clock.jump(by);
+        world.ledger().strike(NAME, "node");
+        begin(world, NAME, None);
+        self.schedule.end(world).await;
+        world.clock.jump(-by);
+        over(world, NAME, None);
+        1
+    }
+}
