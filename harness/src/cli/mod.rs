@@ -15,8 +15,8 @@ use clap::{Parser, Subcommand};
 const EXAMPLES: &str = "\
 Examples:
   harness run scenarios/                     every scenario, once, with its own seed
-  harness run scenarios/faults --seeds 100   a hundred seeds of each
-  harness replay --seed 42 scenarios/faults/vrs-restart-during-churn.toml
+  harness run scenarios/failures --seeds 100 a hundred seeds of each
+  harness replay --seed 42 scenarios/failures/vrs-restart-during-churn.toml
   harness check my-scenario.toml             say what is wrong with it, run nothing
   harness explain vrs.restart                what it does and which keys it takes
 
