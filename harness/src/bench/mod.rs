@@ -2,5 +2,6 @@
 //! What is compared is measured in turn within one run, and medians and ratios are told.
 
 mod figures;
+pub mod scale;
 
 pub use figures::{Figure, Figures, median, percentile};

@@ -1,5 +1,6 @@
 //! The command line, a file a verb. Results go to standard output, messages to standard error.
 
+mod bench;
 mod check;
 mod explain;
 mod list;
@@ -51,6 +52,8 @@ enum Verb {
     Explain(explain::Arguments),
     /// Run one scenario again with a seed and print its events
     Replay(replay::Arguments),
+    /// Measure, print a table and write the same figures as JSON
+    Bench(bench::Arguments),
 }
 
 /// Runs the command line.
@@ -61,6 +64,7 @@ pub fn run() -> ExitCode {
         Verb::List(arguments) => list::run(&arguments),
         Verb::Explain(arguments) => Ok(explain::run(&arguments)),
         Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
         complain(&error.to_string());

@@ -1,0 +1,33 @@
+//! `harness bench`: measures, prints a table, and writes the same figures as JSON.
+
+use std::path::PathBuf;
+
+use super::{HOLDS, run::write, say};
+use crate::bench::{Figures, scale};
+use crate::error::Error;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// Write the figures there as one JSON object
+    #[arg(long, value_name = "FILE", global = true)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// The simulator itself: how a cluster's size tells in time and memory
+    Scale(scale::Options),
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
+    let figures: Figures = match &arguments.what {
+        What::Scale(options) => scale::run(options)?,
+    };
+    figures.lines().iter().for_each(|line| say(line));
+    if let Some(file) = &arguments.json {
+        write(file, &format!("{:#}\n", figures.to_json()))?;
+    }
+    Ok(HOLDS)
+}
