@@ -104,11 +104,7 @@ pub fn run(scenario: &Scenario, seed: u64) -> Result<Report, Error> {
 /// # Errors
 /// As [`run`].
 pub fn run_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<Report, Error> {
-    // The time driver alone: a real socket panics here, which is what keeps one out.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.map_err(|error| Error::Site(error.to_string()))?;
-    // Everything stays on this thread, so nothing of a run has to be able to leave it.
-    LocalSet::new().block_on(&runtime, async {
+    simulate(async {
         let world = World::new(&scenario.cluster, seed, tampering)?;
         let failures = carry_out(scenario, seed, &world).await;
         world.end();
@@ -128,7 +124,19 @@ pub fn run_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<
             coverage,
             trace: std::mem::take(&mut ledger.trace),
         })
-    })
+    })?
+}
+
+/// Runs something on virtual time, on this thread alone.
+///
+/// # Errors
+/// There is no runtime to be had.
+pub(crate) fn simulate<T>(future: impl Future<Output = T>) -> Result<T, Error> {
+    // The time driver alone: a real socket panics here, which is what keeps one out.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.map_err(|error| Error::Site(error.to_string()))?;
+    // Everything stays on this thread, so nothing of a run has to be able to leave it.
+    Ok(LocalSet::new().block_on(&runtime, future))
 }
 
 async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>) -> Vec<String> {

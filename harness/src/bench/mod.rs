@@ -3,5 +3,6 @@
 
 pub mod cni;
 mod figures;
+pub mod scale;
 
 pub use figures::{Figure, Figures, median, percentile};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{HOLDS, run::write, say};
-use crate::bench::{Figures, cni};
+use crate::bench::{Figures, cni, scale};
 use crate::error::Error;
 
 #[derive(Debug, clap::Args)]
@@ -19,11 +19,14 @@ pub(super) struct Arguments {
 enum What {
     /// ADD, DEL, CHECK and VERSION of the plugin beside `bridge` with `host-local` (Linux, root)
     Cni,
+    /// The simulator itself: how a cluster's size tells in time and memory
+    Scale(scale::Options),
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let figures: Figures = match arguments.what {
+    let figures: Figures = match &arguments.what {
         What::Cni => cni::run()?,
+        What::Scale(options) => scale::run(options)?,
     };
     figures.lines().iter().for_each(|line| say(line));
     if let Some(file) = &arguments.json {

@@ -50,10 +50,10 @@ enum Verb {
     List(list::Arguments),
     /// Say what a load, fault, expectation or invariant is and which keys it takes
     Explain(explain::Arguments),
-    /// Measure the shipped executables and print the figures
-    Bench(bench::Arguments),
     /// Run one scenario again with a seed and print its events
     Replay(replay::Arguments),
+    /// Measure, print a table and write the same figures as JSON
+    Bench(bench::Arguments),
 }
 
 /// Runs the command line.
@@ -63,8 +63,8 @@ pub fn run() -> ExitCode {
         Verb::Check(arguments) => check::run(&arguments),
         Verb::List(arguments) => list::run(&arguments),
         Verb::Explain(arguments) => Ok(explain::run(&arguments)),
-        Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
         complain(&error.to_string());

@@ -65,6 +65,8 @@ pub struct Ledger {
     sandboxes: BTreeMap<(usize, String), Sandbox>,
     /// Who has which address: node and port, the last one to get it.
     addresses: BTreeMap<String, (usize, String)>,
+    /// How many sandboxes are attached.
+    attached: usize,
     /// Nodes whose switch is stopped.
     pub switches_down: BTreeSet<usize>,
     /// The first broken invariant.
@@ -113,6 +115,11 @@ impl Ledger {
         self.addresses.get(address).map(|(node, port)| (*node, port.as_str()))
     }
 
+    /// How many sandboxes are attached.
+    pub fn attached(&self) -> usize {
+        self.attached
+    }
+
     /// Sets how far a sandbox is.
     pub fn set(&mut self, node: usize, id: &str, phase: Phase) {
         let down = self.is_troubled(node);
@@ -123,6 +130,8 @@ impl Ledger {
         sandbox.disturbed |= down && matches!(phase, Phase::Adding | Phase::Deleting);
         sandbox.failed = false;
         let before = std::mem::replace(&mut sandbox.phase, phase);
+        let up = |phase: &Phase| usize::from(matches!(phase, Phase::Attached { .. }));
+        self.attached = self.attached + up(&sandbox.phase) - up(&before);
         if sandbox.phase != before {
             self.release(node, &before);
         }

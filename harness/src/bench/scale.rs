@@ -1,0 +1,226 @@
+//! `harness bench scale`: a cluster of many nodes comes up, lives through churn and goes away again, on one thread. Tells how
+//! fast that is, what memory it takes, and what an event costs in it over what one costs in a cluster of a tenth the size.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::{Figure, Figures};
+use crate::error::Error;
+use crate::load::Load;
+use crate::load::pods::Pods;
+use crate::run::simulate;
+use crate::scenario::Scenario;
+use crate::stopwatch::Stopwatch;
+use crate::world::sim::{Tampering, World};
+
+/// A namespace has one subnet of 4,096 addresses; the churn needs some of them, too.
+const PODS_PER_NAMESPACE: usize = 2500;
+/// How much smaller the cluster is that the growth is measured against.
+const TENTH: usize = 10;
+/// How often it is looked whether every pod is up, in virtual time.
+const LOOK: Duration = Duration::from_millis(100);
+/// A cluster that is not up by then, in virtual time, never will be.
+const PATIENCE: Duration = Duration::from_hours(1);
+/// How long a pod of the churn lives.
+const LIFETIME: &str = "5s..20s";
+/// When the replicas go: long after the churn that the longest benchmark has.
+const HOLD: &str = "30h";
+
+/// What is measured.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = within::<1, 5000>)]
+    nodes: usize,
+    /// How many pods each node has all the time
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = within::<1, 250>)]
+    pods_per_node: usize,
+    /// How many pods come (and go a while later) in a second
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = within::<1, 1000>)]
+    churn: usize,
+    /// How long they do, in minutes of virtual time
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = within::<1, 600>)]
+    minutes: usize,
+    /// Where the run's randomness begins
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+fn within<const LOW: usize, const HIGH: usize>(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (LOW..=HIGH).contains(number));
+    number.ok_or_else(|| format!("must be from {LOW} to {HIGH}"))
+}
+
+/// One part of a run.
+#[derive(Clone, Copy, Debug)]
+struct Phase {
+    real: Duration,
+    simulated: Duration,
+    events: usize,
+}
+
+impl Phase {
+    fn per_event(&self) -> f64 {
+        micros(self.real) / count(self.events.max(1))
+    }
+}
+
+/// One run.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    setup: Duration,
+    up: Phase,
+    churn: Phase,
+    down: Phase,
+}
+
+/// Measures.
+///
+/// # Errors
+/// The cluster did not come up, an invariant was violated, or something was left in the end: then figures would mean nothing.
+pub fn run(options: &Options) -> Result<Figures, Error> {
+    let small = Options { nodes: options.nodes.div_ceil(TENTH), ..options.clone() };
+    let before = once(&small)?;
+    let run = once(options)?;
+    let mut figures = Figures::new("scale", "a tenth of the nodes");
+    let all = run.setup + run.up.real + run.churn.real + run.down.real;
+    let compared = |what: &str, value: f64, other: f64, unit| Figure::new(what, value, unit).against(other);
+    figures.push(compared("nodes", count(options.nodes), count(small.nodes), ""));
+    let pods = |options: &Options| count(options.nodes * options.pods_per_node);
+    figures.push(compared("pods that are up all the time", pods(options), pods(&small), ""));
+    figures.push(compared("setting the nodes up", seconds(run.setup), seconds(before.setup), "s"));
+    for (what, here, there) in
+        [("up", run.up, before.up), ("churn", run.churn, before.churn), ("down", run.down, before.down)]
+    {
+        let named = |figure: &str| format!("{what}: {figure}");
+        figures.push(compared(&named("real time"), seconds(here.real), seconds(there.real), "s"));
+        figures.push(compared(
+            &named("simulated time"),
+            seconds(here.simulated),
+            seconds(there.simulated),
+            "s",
+        ));
+        figures.push(compared(&named("events"), count(here.events), count(there.events), ""));
+        figures.push(compared(&named("real time an event"), here.per_event(), there.per_event(), "us"));
+    }
+    let simulated = run.up.simulated + run.churn.simulated + run.down.simulated;
+    let events = run.up.events + run.churn.events + run.down.events;
+    figures.push(Figure::new("real time in all", seconds(all), "s"));
+    figures.push(Figure::new("events in all", count(events) / seconds(all), "1/s"));
+    figures.push(Figure::new("simulated over real time", seconds(simulated) / seconds(all), ""));
+    if let Some(peak) = peak_memory() {
+        figures.push(Figure::new("peak memory (VmHWM)", peak, "MiB"));
+    }
+    Ok(figures)
+}
+
+fn once(options: &Options) -> Result<Run, Error> {
+    let (replicas, churn) = loads(options)?;
+    simulate(async {
+        let watch = Stopwatch::start();
+        let world = World::new(&replicas.cluster, options.seed, Tampering::default())?;
+        let setup = watch.elapsed();
+        let pods = Pods::new(Arc::clone(&world));
+        let all = options.nodes * options.pods_per_node;
+        let mut standing = start(&replicas.loads, &pods);
+        let up = measured(&world, until_attached(&world, all)).await?;
+        let churn = measured(&world, async {
+            let mut coming = start(&churn.loads, &pods);
+            while coming.join_next().await.is_some() {}
+            Ok(())
+        });
+        let churn = churn.await?;
+        let down = measured(&world, async {
+            while standing.join_next().await.is_some() {}
+            Ok(())
+        });
+        let down = down.await?;
+        let left = world.leftovers();
+        world.end();
+        match left.first() {
+            Some(first) => Err(Error::Site(format!("{} things were left, one of them: {first}", left.len()))),
+            None => Ok(Run { setup, up, churn, down }),
+        }
+    })?
+}
+
+/// The replicas of each namespace, and the churn.
+fn loads(options: &Options) -> Result<(Scenario, Scenario), Error> {
+    let begin = format!(
+        "title = \"scale\"\nwhy = \"the figures of the simulator\"\n[cluster]\nnodes = {}\n",
+        options.nodes
+    );
+    let (mut replicas, mut left, mut namespace) = (begin.clone(), options.nodes * options.pods_per_node, 0);
+    while left > 0 {
+        let here = left.min(PODS_PER_NAMESPACE);
+        // A String takes whatever is written into it.
+        let _ = write!(
+            replicas,
+            "[[load]]\nkind = \"deployment\"\nnamespace = \"scale-{namespace}\"\nreplicas = {here}\nhold = \"{HOLD}\"\n"
+        );
+        (left, namespace) = (left - here, namespace + 1);
+    }
+    let churn = format!(
+        "{begin}[[load]]\nkind = \"churn\"\nnamespace = \"churn\"\nrate = \"{}/s\"\nduration = \"{}m\"\nlifetime = \"{LIFETIME}\"\n",
+        options.churn, options.minutes
+    );
+    Ok((Scenario::parse("scale", &replicas)?, Scenario::parse("scale", &churn)?))
+}
+
+fn start(loads: &[Arc<dyn Load>], pods: &Pods) -> JoinSet<()> {
+    let mut set = JoinSet::new();
+    for load in loads {
+        let (load, pods) = (Arc::clone(load), pods.clone());
+        set.spawn_local(async move { load.run(&pods).await });
+    }
+    set
+}
+
+async fn until_attached(world: &Arc<World>, all: usize) -> Result<(), Error> {
+    let mut waited = Duration::ZERO;
+    while world.ledger().attached() < all {
+        if waited >= PATIENCE {
+            let attached = world.ledger().attached();
+            return Err(Error::Site(format!("{attached} of {all} pods were up after {PATIENCE:?}")));
+        }
+        sleep(LOOK).await;
+        waited += LOOK;
+    }
+    Ok(())
+}
+
+async fn measured(world: &Arc<World>, work: impl Future<Output = Result<(), Error>>) -> Result<Phase, Error> {
+    let (watch, began, events) = (Stopwatch::start(), world.now(), world.ledger().trace.len());
+    work.await?;
+    let ledger = world.ledger();
+    if let Some(violation) = &ledger.violation {
+        return Err(Error::Site(format!("{} violated: {}", violation.invariant, violation.details)));
+    }
+    let simulated = Duration::from_millis(world.now() - began);
+    Ok(Phase { real: watch.elapsed(), simulated, events: ledger.trace.len() - events })
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn count(number: usize) -> f64 {
+    number as f64
+}
+
+/// The most memory that this process ever had, in MiB, where the system tells.
+fn peak_memory() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes / 1024.0)
+}
