@@ -107,6 +107,7 @@ pub fn run_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<
     simulate(async {
         let world = World::new(&scenario.cluster, seed, tampering)?;
         let failures = carry_out(scenario, seed, &world).await;
+        world.check_all();
         world.end();
         let coverage = world.coverage();
         let mut ledger = world.ledger();

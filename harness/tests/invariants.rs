@@ -28,6 +28,8 @@ enum Defect {
     FailsHalfway,
     /// Writes the same address into every row.
     SharesAddress,
+    /// Writes a second row of each name.
+    WritesTwice,
     /// Takes all rows away with its own.
     DeletesForeignRows,
     /// Takes a tap of others out of the bridge.
@@ -75,6 +77,12 @@ impl Links for Broken {
             }
             Defect::SharesAddress => self.transact(&[json!({"op": "update", "table": "Nuage_Port_Table",
                 "where": [["name", "!=", "foreign"]], "row": {"ip_addr": "10.9.9.9"}})]),
+            Defect::WritesTwice => {
+                for (_, row) in self.vrs.server().rows(DATABASE, "Nuage_Port_Table") {
+                    let row = json!({ "name": row["name"], "ip_addr": "" });
+                    self.transact(&[json!({"op": "insert", "table": "Nuage_Port_Table", "row": row})]);
+                }
+            }
             _ => {}
         }
         self.links.configure(netns, name, addresses, routes).await?;
@@ -186,6 +194,11 @@ fn a_healthy_world_violates_nothing() {
 #[test]
 fn two_pods_with_one_address_violate_no_duplicate_ip() {
     assert_eq!(violated(|node, host| links(node, host, Defect::SharesAddress)), "no_duplicate_ip");
+}
+
+#[test]
+fn a_second_row_of_a_port_violates_no_duplicate_port_name() {
+    assert_eq!(violated(|node, host| links(node, host, Defect::WritesTwice)), "no_duplicate_port_name");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod constraint;
 mod failure;
 mod method;
 mod monitor;
+mod observe;
 mod session;
 mod storage;
 mod transaction;
@@ -26,6 +27,7 @@ use crate::entropy::Entropy;
 use crate::faults::{Order, SwitchFaults};
 use crate::tally::Tally;
 use monitor::Monitor;
+pub use observe::{Observer, RowChange};
 use storage::{Change, Column, Database};
 use transaction::Outcome;
 
@@ -60,6 +62,8 @@ struct State {
     sessions: BTreeMap<u64, Session>,
     next_session: u64,
     follow_ups: BTreeMap<String, FollowUp>,
+    /// By database.
+    observers: BTreeMap<String, Vec<Observer>>,
     faults: SwitchFaults,
 }
 
@@ -126,6 +130,7 @@ impl Server {
             sessions: BTreeMap::new(),
             next_session: 0,
             follow_ups: BTreeMap::new(),
+            observers: BTreeMap::new(),
             faults: SwitchFaults::default(),
         };
         let identifier = entropy.uuid();
@@ -243,6 +248,9 @@ impl State {
     fn apply(&mut self, name: &str, changes: &[Change]) {
         let Some(database) = self.databases.get_mut(name) else { return };
         database.apply(changes);
+        if let Some(observers) = self.observers.get_mut(name) {
+            observe::tell(observers, database, changes);
+        }
         let mut lost = Vec::new();
         for (id, session) in &mut self.sessions {
             let watching = session.monitors.iter().filter(|monitor| monitor.database == name);

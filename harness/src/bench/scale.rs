@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_hours(1);
 /// How long a pod of the churn lives.
 const LIFETIME: &str = "5s..20s";
 /// When the replicas go: long after the churn that the longest benchmark has.
-const HOLD: &str = "30h";
+const HOLD: &str = "1800m";
 
 /// What is measured.
 #[derive(Clone, Debug, clap::Args)]
@@ -139,6 +139,7 @@ fn once(options: &Options) -> Result<Run, Error> {
             Ok(())
         });
         let down = down.await?;
+        world.check_all();
         let left = world.leftovers();
         world.end();
         match left.first() {

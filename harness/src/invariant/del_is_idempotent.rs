@@ -3,11 +3,11 @@
 
 use super::{Invariant, View};
 
-pub(super) const INVARIANT: Invariant = Invariant {
-    name: "del_is_idempotent",
-    meaning: "a second DEL, without a namespace, succeeds and prints nothing",
+pub(super) const INVARIANT: Invariant = Invariant::of_state(
+    "del_is_idempotent",
+    "a second DEL, without a namespace, succeeds and prints nothing",
     check,
-};
+);
 
 fn check(view: &View<'_>) -> Result<(), String> {
     view.ledger.second_del_failed.clone().map_or(Ok(()), Err)

@@ -25,22 +25,22 @@ pub fn plant(vrs: &Vrs) {
     );
 }
 
-pub(super) const INVARIANT: Invariant = Invariant {
-    name: "foreign_rows_untouched",
-    meaning: "rows and ports of virtual machines and other drivers stay as they are",
+pub(super) const INVARIANT: Invariant = Invariant::of_state(
+    "foreign_rows_untouched",
+    "rows and ports of virtual machines and other drivers stay as they are",
     check,
-};
+);
 
 fn check(view: &View<'_>) -> Result<(), String> {
-    let found = &view.foreign;
+    let rows = view.rows();
     let changed = |what: &str| Err(format!("the virtual machine's {what} was changed or deleted"));
-    if found.port.as_ref().is_none_or(|port| port.address != ADDRESS || port.mac != MAC) {
+    if rows.port(FOREIGN).is_none_or(|port| port.address != ADDRESS || port.mac != MAC) {
         return changed("row in Nuage_Port_Table");
     }
-    if found.entity.as_ref().is_none_or(|entity| !entity.ports.contains(FOREIGN)) {
+    if rows.entity(FOREIGN).is_none_or(|entity| !entity.ports.contains(FOREIGN)) {
         return changed("row in Nuage_VM_Table");
     }
-    if !found.switch_port {
+    if !rows.has_switch_port(FOREIGN) {
         return changed("tap in the bridge");
     }
     Ok(())

@@ -1,21 +1,33 @@
-//! What must hold after every event. An invariant looks at the world from outside (rows, links) and at what the runtime was
-//! told; it never asks the plugin and repeats none of its rules. Their names are an interface: reports show them. An
-//! invariant is a file and a line in [`ALL`].
+//! What must hold. An invariant looks at the world from outside (rows, links, what processes answered) and at what the runtime
+//! was told; it never asks the plugin and repeats none of its rules. Their names are an interface: reports show them. An
+//! invariant is a file and a line in [`ALL`], and says when it is looked at: after each event, at the end of each call, or
+//! in the end.
+//!
+//! After an event only what it touched is looked at, so that its cost does not grow with node or cluster; [`check_all`] looks
+//! at everything, and must find the same.
 
 mod del_is_idempotent;
 mod duplicate_ip;
+mod duplicate_name;
 pub mod foreign;
 mod half_state;
 mod pod_without_port;
 mod port_without_pod;
+pub(crate) mod rows;
 mod view;
+
+use std::collections::BTreeSet;
 
 use crate::world::sim::World;
 use crate::world::sim::ledger::Ledger;
+use rows::Mirror;
 pub(crate) use view::View;
 
 /// The name that everything of others on a switch has.
 pub const FOREIGN: &str = "foreign";
+
+/// A look at the world after an event: what does not hold, for people.
+type State = fn(&View<'_>) -> Result<(), String>;
 
 /// One invariant.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +36,20 @@ pub struct Invariant {
     pub name: &'static str,
     /// What it says, for people.
     pub meaning: &'static str,
-    check: fn(&View<'_>) -> Result<(), String>,
+    /// What is looked at after each event of a node.
+    state: Option<State>,
+}
+
+impl Invariant {
+    /// One of the state of a node.
+    const fn of_state(name: &'static str, meaning: &'static str, state: State) -> Self {
+        Self { name, meaning, state: Some(state) }
+    }
 }
 
 /// All of them.
 pub const ALL: &[Invariant] = &[
+    duplicate_name::INVARIANT,
     duplicate_ip::INVARIANT,
     port_without_pod::INVARIANT,
     pod_without_port::INVARIANT,
@@ -37,8 +58,38 @@ pub const ALL: &[Invariant] = &[
     del_is_idempotent::INVARIANT,
 ];
 
-/// The first invariant that does not hold on a node, and why.
-pub fn check(world: &World, ledger: &Ledger, node: usize) -> Option<(&'static str, String)> {
-    let view = View::new(world, ledger, node);
-    ALL.iter().find_map(|invariant| (invariant.check)(&view).err().map(|details| (invariant.name, details)))
+/// What does not hold: an invariant's name and the details.
+pub(crate) type Breach = (&'static str, String);
+
+/// The first invariant that does not hold on a node, of all that can have changed there since the last look.
+pub(crate) fn check(world: &World, ledger: &mut Ledger, mirror: &mut Mirror, node: usize) -> Option<Breach> {
+    let rows = mirror.take_touched(node);
+    let mut names = rows.names;
+    let mut sandboxes = ledger.take_touched(node);
+    sandboxes.extend(rows.sandboxes);
+    let kernel = &world.nodes[node].kernel;
+    names.extend(kernel.take_touched());
+    for id in &sandboxes {
+        names.extend(kernel.names_of(id));
+    }
+    sandboxes.extend(names.iter().filter_map(|name| kernel.made_for(name)));
+    state(&View { world, ledger, mirror, node, names, sandboxes })
+}
+
+/// The first invariant that does not hold on a node, looking at everything there.
+pub(crate) fn check_all(world: &World, ledger: &Ledger, mirror: &Mirror, node: usize) -> Option<Breach> {
+    let kernel = &world.nodes[node].kernel;
+    let rows = mirror.rows(node);
+    let mut names: BTreeSet<String> = rows.names().cloned().collect();
+    names.extend(kernel.host_links());
+    let mut sandboxes: BTreeSet<String> = rows.sandboxes().cloned().collect();
+    sandboxes.extend(ledger.on(node).map(|(id, _)| id.to_owned()));
+    state(&View { world, ledger, mirror, node, names, sandboxes })
+}
+
+fn state(view: &View<'_>) -> Option<Breach> {
+    ALL.iter().find_map(|invariant| {
+        let details = invariant.state?(view).err()?;
+        Some((invariant.name, details))
+    })
 }

@@ -1,7 +1,7 @@
 //! A simulated kernel: network namespaces, veth pairs, addresses and routes of one node, as far as the plugin can tell. It
 //! refuses what a real one refuses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,20 +29,32 @@ pub struct Kernel {
 #[derive(Debug, Default)]
 struct State {
     namespaces: BTreeMap<PathBuf, Namespace>,
+    /// The sandboxes of namespaces by their inodes.
+    sandboxes: BTreeMap<u64, String>,
     /// Links inside namespaces, by the namespace's inode.
-    inside: BTreeMap<(u64, String), Link>,
+    inside: BTreeMap<(u64, String), InsideLink>,
     /// Links of the host, with the pod end of each.
     host: BTreeMap<String, HostLink>,
     /// The sandbox that a link of the host was made for, by the link's name, whether or not it is still there.
     made_for: BTreeMap<String, String>,
+    /// The same the other way round.
+    names_of: BTreeMap<String, BTreeSet<String>>,
+    /// Names of the host's links that have changed, at either end, since somebody asked.
+    touched: BTreeSet<String>,
     inodes: u64,
     macs: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Namespace {
     inode: u64,
-    sandbox: String,
+}
+
+#[derive(Clone, Debug)]
+struct InsideLink {
+    link: Link,
+    /// The name of its other end.
+    host_name: String,
 }
 
 #[derive(Clone, Debug)]
@@ -70,15 +82,20 @@ impl Kernel {
         let mut state = self.state();
         state.inodes += 1;
         let inode = 4_026_532_000 + state.inodes;
-        state.namespaces.insert(path.to_owned(), Namespace { inode, sandbox: sandbox.to_owned() });
+        state.namespaces.insert(path.to_owned(), Namespace { inode });
+        state.sandboxes.insert(inode, sandbox.to_owned());
     }
 
     /// Removes a namespace and with it both ends of its pairs.
     pub fn remove_namespace(&self, path: &Path) {
         let mut state = self.state();
-        let Some(Namespace { inode, .. }) = state.namespaces.remove(path) else { return };
-        state.inside.retain(|(inside, _), _| *inside != inode);
-        state.host.retain(|_, link| link.peer.0 != inode);
+        let Some(Namespace { inode }) = state.namespaces.remove(path) else { return };
+        state.sandboxes.remove(&inode);
+        let links = state.inside.range((inode, String::new())..(inode + 1, String::new()));
+        let names: Vec<String> = links.map(|(_, link)| link.host_name.clone()).collect();
+        for name in names {
+            state.delete(&name);
+        }
     }
 
     /// The names of the host's links.
@@ -86,21 +103,43 @@ impl Kernel {
         self.state().host.keys().cloned().collect()
     }
 
+    /// Whether the host has a link of this name.
+    pub fn has_host_link(&self, name: &str) -> bool {
+        self.state().host.contains_key(name)
+    }
+
+    /// The names of the host's links that have changed, at either end, since this was last asked.
+    pub fn take_touched(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.state().touched)
+    }
+
     /// The sandbox that a link of the host of this name was made for, if there ever was one.
     pub fn made_for(&self, name: &str) -> Option<String> {
         self.state().made_for.get(name).cloned()
     }
 
+    /// The names of all links of the host that were ever made for a sandbox.
+    pub fn names_of(&self, sandbox: &str) -> BTreeSet<String> {
+        self.state().names_of.get(sandbox).cloned().unwrap_or_default()
+    }
+
     /// Forgets what was made for a sandbox that is gone for good.
     pub fn forget(&self, sandbox: &str) {
-        self.state().made_for.retain(|_, owner| owner != sandbox);
+        let mut state = self.state();
+        for name in state.names_of.remove(sandbox).unwrap_or_default() {
+            if state.made_for.get(&name).is_some_and(|owner| owner == sandbox) {
+                state.made_for.remove(&name);
+            }
+            // Whatever still has this name is nobody's now.
+            state.touched.insert(name);
+        }
     }
 
     /// A link inside a namespace.
     pub fn link(&self, path: &Path, name: &str) -> Option<Link> {
         let state = self.state();
         let inode = state.namespaces.get(path)?.inode;
-        state.inside.get(&(inode, name.to_owned())).cloned()
+        state.inside.get(&(inode, name.to_owned())).map(|found| found.link.clone())
     }
 }
 
@@ -108,17 +147,20 @@ impl State {
     fn delete(&mut self, name: &str) -> bool {
         let Some(link) = self.host.remove(name) else { return false };
         self.inside.remove(&link.peer);
+        self.touched.insert(name.to_owned());
         true
     }
 
     fn create(&mut self, netns: &Netns, pair: &VethPair) -> Result<String, LinkError> {
-        let namespace = self.namespaces.values().find(|namespace| namespace.inode == netns.inode);
-        let Some(namespace) = namespace else { return Err(LinkError::NoSuchNetns(netns.path.clone())) };
+        let sandbox = self.sandboxes.get(&netns.inode).cloned();
+        let Some(sandbox) = sandbox else { return Err(LinkError::NoSuchNetns(netns.path.clone())) };
         let peer = (netns.inode, pair.pod_name.clone());
         if self.host.contains_key(&pair.host_name) || self.inside.contains_key(&peer) {
             return Err(LinkError::Exists(pair.host_name.clone()));
         }
-        self.made_for.insert(pair.host_name.clone(), namespace.sandbox.clone());
+        self.made_for.insert(pair.host_name.clone(), sandbox.clone());
+        self.names_of.entry(sandbox).or_default().insert(pair.host_name.clone());
+        self.touched.insert(pair.host_name.clone());
         self.macs += 2;
         let [_, b, c, d] = self.macs.to_be_bytes();
         let drawn = format!("02:00:00:{b:02x}:{c:02x}:{d:02x}");
@@ -133,7 +175,8 @@ impl State {
         };
         let host = HostLink { link: link(&pair.host_name, "02:ff:00:00:00:01"), peer: peer.clone() };
         self.host.insert(pair.host_name.clone(), host);
-        self.inside.insert(peer, link(&pair.pod_name, &mac));
+        let inside = InsideLink { link: link(&pair.pod_name, &mac), host_name: pair.host_name.clone() };
+        self.inside.insert(peer, inside);
         Ok(mac)
     }
 
@@ -144,7 +187,8 @@ impl State {
         routes: &[Route],
     ) -> Result<(), LinkError> {
         let missing = || LinkError::NoSuchLink(link.1.clone());
-        let found = self.inside.get_mut(link).ok_or_else(missing)?;
+        let InsideLink { link: found, host_name } = self.inside.get_mut(link).ok_or_else(missing)?;
+        self.touched.insert(host_name.clone());
         for address in addresses {
             if !found.addresses.contains(address) {
                 found.addresses.push(*address);
@@ -182,7 +226,7 @@ impl Links for Kernel {
     async fn find(&self, netns: Option<&Netns>, name: &str) -> Result<Option<Link>, LinkError> {
         let state = self.state();
         Ok(match netns {
-            Some(netns) => state.inside.get(&(netns.inode, name.to_owned())).cloned(),
+            Some(netns) => state.inside.get(&(netns.inode, name.to_owned())).map(|found| found.link.clone()),
             None => state.host.get(name).map(|found| found.link.clone()),
         })
     }

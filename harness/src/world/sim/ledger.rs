@@ -62,7 +62,9 @@ pub struct Ledger {
     /// One JSON line an event.
     pub trace: Vec<String>,
     /// Sandboxes by node and id. Those that are gone without a trace are forgotten.
-    sandboxes: BTreeMap<(usize, String), Sandbox>,
+    sandboxes: BTreeMap<usize, BTreeMap<String, Sandbox>>,
+    /// Those of each node that something new is known of since somebody asked.
+    touched: BTreeMap<usize, BTreeSet<String>>,
     /// Who has which address: node and port, the last one to get it.
     addresses: BTreeMap<String, (usize, String)>,
     /// How many sandboxes are attached.
@@ -92,22 +94,41 @@ impl Ledger {
     pub fn begin(&mut self, node: usize, id: &str, pod: String, netns: PathBuf) {
         let disturbed = self.is_troubled(node);
         let sandbox = Sandbox { pod, netns, phase: Phase::Adding, disturbed, failed: false, lost: false };
-        self.sandboxes.insert((node, id.to_owned()), sandbox);
+        self.touch(node, id);
+        self.sandboxes.entry(node).or_default().insert(id.to_owned(), sandbox);
+    }
+
+    fn touch(&mut self, node: usize, id: &str) {
+        self.touched.entry(node).or_default().insert(id.to_owned());
+    }
+
+    /// The sandboxes of a node that something new is known of since this was last asked.
+    pub fn take_touched(&mut self, node: usize) -> BTreeSet<String> {
+        self.touched.remove(&node).unwrap_or_default()
     }
 
     /// One sandbox.
     pub fn sandbox(&self, node: usize, id: &str) -> Option<&Sandbox> {
-        self.sandboxes.get(&(node, id.to_owned()))
+        self.sandboxes.get(&node)?.get(id)
+    }
+
+    fn sandbox_mut(&mut self, node: usize, id: &str) -> Option<&mut Sandbox> {
+        self.sandboxes.get_mut(&node)?.get_mut(id)
     }
 
     /// The sandboxes of a node, by id.
     pub fn on(&self, node: usize) -> impl Iterator<Item = (&str, &Sandbox)> {
-        let here = self.sandboxes.range((node, String::new())..(node + 1, String::new()));
-        here.map(|((_, id), sandbox)| (id.as_str(), sandbox))
+        self.sandboxes.get(&node).into_iter().flatten().map(|(id, sandbox)| (id.as_str(), sandbox))
     }
 
     fn on_mut(&mut self, node: usize) -> impl Iterator<Item = &mut Sandbox> {
-        self.sandboxes.range_mut((node, String::new())..(node + 1, String::new())).map(|(_, sandbox)| sandbox)
+        self.sandboxes.get_mut(&node).into_iter().flat_map(BTreeMap::values_mut)
+    }
+
+    /// Something new is known of all sandboxes of a node.
+    fn touch_all(&mut self, node: usize) {
+        let ids: BTreeSet<String> = self.on(node).map(|(id, _)| id.to_owned()).collect();
+        self.touched.entry(node).or_default().extend(ids);
     }
 
     /// Who has an address, of those that are attached: node and port.
@@ -123,7 +144,8 @@ impl Ledger {
     /// Sets how far a sandbox is.
     pub fn set(&mut self, node: usize, id: &str, phase: Phase) {
         let down = self.is_troubled(node);
-        let Some(sandbox) = self.sandboxes.get_mut(&(node, id.to_owned())) else { return };
+        self.touch(node, id);
+        let Some(sandbox) = self.sandboxes.get_mut(&node).and_then(|here| here.get_mut(id)) else { return };
         if let (false, Phase::Attached { port, address }) = (sandbox.lost, &phase) {
             self.addresses.insert(address.clone(), (node, port.clone()));
         }
@@ -148,7 +170,7 @@ impl Ledger {
     /// An ADD has failed by itself: it must have left nothing.
     pub fn fail(&mut self, node: usize, id: &str) {
         self.set(node, id, Phase::Deleting);
-        if let Some(sandbox) = self.sandboxes.get_mut(&(node, id.to_owned())) {
+        if let Some(sandbox) = self.sandbox_mut(node, id) {
             sandbox.failed = true;
         }
     }
@@ -156,7 +178,12 @@ impl Ledger {
     /// Forgets a sandbox that is gone, if nothing can be owed for it. Says whether it did.
     pub fn forget(&mut self, node: usize, id: &str) -> bool {
         let settled = self.sandbox(node, id).is_some_and(|sandbox| !sandbox.disturbed);
-        settled && self.sandboxes.remove(&(node, id.to_owned())).is_some()
+        settled && self.remove(node, id)
+    }
+
+    fn remove(&mut self, node: usize, id: &str) -> bool {
+        self.touch(node, id);
+        self.sandboxes.get_mut(&node).is_some_and(|here| here.remove(id).is_some())
     }
 
     /// Every debt of a node is paid: forgets the sandboxes that are gone, and tells which.
@@ -164,7 +191,7 @@ impl Ledger {
         let gone = self.on(node).filter(|(_, sandbox)| sandbox.phase == Phase::Gone);
         let gone: Vec<String> = gone.map(|(id, _)| id.to_owned()).collect();
         for id in &gone {
-            self.sandboxes.remove(&(node, id.clone()));
+            self.remove(node, id);
         }
         gone
     }
@@ -202,6 +229,7 @@ impl Ledger {
     }
 
     fn disturb(&mut self, node: usize) {
+        self.touch_all(node);
         for sandbox in self.on_mut(node) {
             sandbox.disturbed |= matches!(sandbox.phase, Phase::Adding | Phase::Deleting);
         }
@@ -210,6 +238,7 @@ impl Ledger {
     /// The switch of a node comes back, perhaps without the rows of its containers.
     pub fn switch_starts(&mut self, node: usize, lost_rows: bool) {
         self.switches_down.remove(&node);
+        self.touch_all(node);
         if !lost_rows {
             return;
         }

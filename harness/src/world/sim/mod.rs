@@ -23,9 +23,10 @@ use nuage_emulator::faults::{Caller, Faults, SwitchFaults};
 use nuage_emulator::kube::Kube;
 use nuage_emulator::monitor::{Monitor, MonitorOptions};
 use nuage_emulator::node::{self, NodeFiles};
+use nuage_emulator::ovsdb::RowChange;
 use nuage_emulator::pki::Identity;
 use nuage_emulator::tally::Tally;
-use nuage_emulator::vrs::{Vrs, VrsOptions};
+use nuage_emulator::vrs::{DATABASE, Vrs, VrsOptions};
 use nuage_emulator::vsc::{Connecting, Controller, Stream};
 use nuage_emulator::vsd::{Site, Vsd};
 use serde_json::{Value, json};
@@ -36,7 +37,8 @@ use tokio::time::Instant;
 use crate::coverage::Coverage;
 use crate::error::Error;
 use crate::fault;
-use crate::invariant::{self, View};
+use crate::invariant::rows::Mirror;
+use crate::invariant::{self, Breach};
 use crate::random::Random;
 use crate::scenario::Cluster;
 use kernel::Kernel;
@@ -67,6 +69,8 @@ pub struct Tampering {
     pub wrap: Option<Wrap>,
     /// The first call of this command is killed.
     pub kill: Option<(&'static str, Kill)>,
+    /// After each event everything on its node is looked at, too, not only what the event touched.
+    pub recheck: bool,
 }
 
 /// One node.
@@ -113,7 +117,10 @@ pub struct World {
     services: Arc<BTreeMap<String, Service>>,
     wrap: Option<Wrap>,
     kill: Mutex<Option<(&'static str, Kill)>>,
+    recheck: bool,
     ledger: Mutex<Ledger>,
+    /// What the switches have.
+    mirror: Arc<Mutex<Mirror>>,
     started: Instant,
     stopped: Tally,
     /// The controllers; they end with the world.
@@ -162,8 +169,10 @@ impl World {
         ]);
         let mut controllers = JoinSet::new();
         let mut nodes = Vec::new();
+        let mirror = Arc::new(Mutex::new(Mirror::new(cluster.nodes)));
         for number in 1..=cluster.nodes {
             let node = Node::new(number, cluster.parallel, &kube, &entropy, &random)?;
+            observe(&mirror, number - 1, &node.vrs);
             node.vrs.server().set_faults(SwitchFaults::new(faults.clone(), &node.name));
             let caller = Caller::new(&node.name, CONTROLLER);
             controllers.spawn(control(&node, &internal(caller), &faults, random.clone()));
@@ -181,7 +190,9 @@ impl World {
             services: Arc::new(services),
             wrap: tampering.wrap,
             kill: Mutex::new(tampering.kill),
+            recheck: tampering.recheck,
             ledger: Mutex::default(),
+            mirror,
             started: Instant::now(),
             stopped: Tally::default(),
             controllers: Mutex::new(controllers),
@@ -247,6 +258,10 @@ impl World {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn mirror(&self) -> MutexGuard<'_, Mirror> {
+        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Virtual milliseconds since the beginning.
     pub fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -269,11 +284,34 @@ impl World {
         }
         ledger.trace.push(line.to_string());
         let Some(node) = node else { return };
-        if let Some((invariant, details)) = invariant::check(self, &ledger, node) {
-            let (node, events) = (self.nodes[node].name.clone(), ledger.trace.len());
-            ledger.violation = Some(Violation { invariant, details, time, node, events });
-            self.stopped.set(1);
+        let mut mirror = self.mirror();
+        let breach = invariant::check(self, &mut ledger, &mut mirror, node);
+        let breach = breach.or_else(|| self.recheck.then(|| self.look_again(&ledger, &mirror, node))?);
+        drop(mirror);
+        self.report(&mut ledger, node, breach);
+    }
+
+    /// Looks at everything of every node, however little has changed: what the looks at each event have missed, if anything.
+    pub fn check_all(&self) {
+        let mut ledger = self.ledger();
+        for node in 0..self.nodes.len() {
+            let breach = self.look_again(&ledger, &self.mirror(), node);
+            self.report(&mut ledger, node, breach);
         }
+    }
+
+    fn look_again(&self, ledger: &Ledger, mirror: &Mirror, node: usize) -> Option<Breach> {
+        let server = self.nodes[node].vrs.server();
+        let wrong = mirror.difference(node, server).map(|details| ("mirror_is_true", details));
+        wrong.or_else(|| invariant::check_all(self, ledger, mirror, node))
+    }
+
+    /// Writes down what does not hold, if it is the first, and lets the run stop.
+    fn report(&self, ledger: &mut Ledger, node: usize, breach: Option<Breach>) {
+        let (Some((invariant, details)), None) = (breach, &ledger.violation) else { return };
+        let (node, events) = (self.nodes[node].name.clone(), ledger.trace.len());
+        ledger.violation = Some(Violation { invariant, details, time: self.now(), node, events });
+        self.stopped.set(1);
     }
 
     /// Ends when the run is to stop: an invariant is violated.
@@ -333,16 +371,13 @@ impl World {
 
     /// What is left of containers anywhere: rows, links, objects of the VSD.
     pub fn leftovers(&self) -> Vec<String> {
-        let ledger = self.ledger();
+        let mirror = self.mirror();
         let mut left = Vec::new();
         for (index, node) in self.nodes.iter().enumerate() {
-            let view = View::new(self, &ledger, index);
-            let names: Vec<_> =
-                view.names().map(|(name, what)| format!("{what} {name} on {}", node.name)).collect();
-            left.extend(names);
-            left.extend(
-                view.entities.keys().map(|id| format!("row in Nuage_VM_Table of {id} on {}", node.name)),
-            );
+            let rows = mirror.rows(index);
+            left.extend(rows.names().map(|name| format!("port {name} on the switch of {}", node.name)));
+            left.extend(node.kernel.host_links().iter().map(|name| format!("link {name} on {}", node.name)));
+            left.extend(rows.sandboxes().map(|id| format!("row in Nuage_VM_Table of {id} on {}", node.name)));
         }
         for entity in ["container", "containerinterface"] {
             left.extend(
@@ -380,6 +415,15 @@ impl Node {
         let (files, kernel) = (node_files(&name, token), Kernel::new(random.clone()));
         Ok(Self { name, vrs, kernel, files, log: RecentLog::default(), slots: Semaphore::new(parallel) })
     }
+}
+
+/// Keeps the mirror up with a switch.
+fn observe(mirror: &Arc<Mutex<Mirror>>, node: usize, vrs: &Vrs) {
+    let mirror = Arc::clone(mirror);
+    let observer = move |change: &RowChange<'_>| {
+        mirror.lock().unwrap_or_else(PoisonError::into_inner).apply(node, change);
+    };
+    vrs.server().observe(DATABASE, Box::new(observer));
 }
 
 /// A VSD with the site that node files name.
