@@ -10,6 +10,7 @@ mod lock;
 mod members;
 mod method;
 mod mutation;
+mod observe;
 mod operation;
 mod outbox;
 pub mod persist;
@@ -35,6 +36,7 @@ use crate::tally::Tally;
 use failure::Failure;
 pub use listener::Listener;
 use lock::Locks;
+pub use observe::{Observer, RowChange};
 use persist::{Journal, Medium, OpenError};
 use sessions::Session;
 use storage::{Change, Column, Database};
@@ -74,6 +76,8 @@ struct State {
     views: Views,
     locks: Locks,
     follow_ups: BTreeMap<String, FollowUp>,
+    /// By database.
+    observers: BTreeMap<String, Vec<Observer>>,
     faults: SwitchFaults,
 }
 
@@ -109,6 +113,7 @@ impl Server {
             views: Views::default(),
             locks: Locks::default(),
             follow_ups: BTreeMap::new(),
+            observers: BTreeMap::new(),
             faults: SwitchFaults::default(),
         };
         let identifier = entropy.uuid();
@@ -292,6 +297,9 @@ impl State {
                 kept.map_err(|error| Failure::new("I/O error", error.to_string()))?;
             }
             database.apply(&done.changes);
+            if let Some(observers) = self.observers.get_mut(name) {
+                observe::tell(observers, database, &done.changes);
+            }
             if let Some(journal) = journal {
                 journal.tidy(database);
             }
