@@ -6,10 +6,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use nuage_ovsdb::Uuid;
+use nuage_ovsdb::constraint::check_atom;
 use nuage_ovsdb::read::parse_uuid;
+use nuage_ovsdb::schema::{AtomicType, ColumnType};
 use nuage_ovsdb::text;
-use nuage_ovsdb::value::Datum;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use nuage_ovsdb::value::{Atom, Datum};
+use serde::Deserialize as _;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::super::storage::{Change, Column, Database, RowData, Table};
@@ -220,25 +224,126 @@ impl<'de> Visitor<'de> for TableSeed<'_> {
         while let Some(name) = rows.next_key::<String>()? {
             let uuid = parse_uuid(&name)
                 .ok_or_else(|| A::Error::custom(format!("\"{name}\" is not a valid UUID")))?;
-            let columns: Option<BTreeMap<String, Value>> = rows.next_value()?;
-            let columns = match columns {
-                None => None,
-                Some(columns) => Some(read_columns(self.schema, &columns).map_err(A::Error::custom)?),
-            };
+            let columns = rows.next_value_seed(RowSeed(self.schema))?;
             self.entries.push((self.table, uuid, columns));
         }
         Ok(())
     }
 }
 
-fn read_columns(table: &Table, columns: &BTreeMap<String, Value>) -> Result<Vec<(usize, Datum)>, String> {
-    let read = |(name, json): (&String, &Value)| {
-        let Some(Column::Data(position)) = table.column(name) else {
-            return Err(format!("no column {name} in table {}", table.name));
-        };
+/// Reads a row's entry: its columns, or `null`.
+struct RowSeed<'a>(&'a Table);
+
+impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
+    type Value = Option<Vec<(usize, Datum)>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RowSeed<'_> {
+    type Value = Option<Vec<(usize, Datum)>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a row or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut columns: Vec<(usize, Datum)> = Vec::with_capacity(self.0.columns.len());
+        while let Some(position) = members.next_key_seed(NameSeed(self.0))? {
+            let datum = members.next_value_seed(DatumSeed(&self.0.columns[position].1.kind))?;
+            match columns.iter_mut().find(|(known, _)| *known == position) {
+                // Of a member that is there twice the last counts.
+                Some(known) => known.1 = datum,
+                None => columns.push((position, datum)),
+            }
+        }
+        Ok(Some(columns))
+    }
+}
+
+/// Reads a column's name: its position.
+struct NameSeed<'a>(&'a Table);
+
+impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NameSeed<'_> {
+    type Value = usize;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a column's name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<usize, E> {
+        match self.0.column(name) {
+            Some(Column::Data(position)) => Ok(position),
+            _ => Err(E::custom(format!("no column {name} in table {}", self.0.name))),
+        }
+    }
+}
+
+/// Reads a column's value or difference. A plain text, which most are, is not copied before it is one.
+struct DatumSeed<'a>(&'a ColumnType);
+
+impl DatumSeed<'_> {
+    fn read<E: Error>(&self, json: &Value) -> Result<Datum, E> {
         // A difference may have more elements than either value.
-        let datum = table.columns[position].1.kind.read_sized(json, 0, None, &mut |_| None);
-        datum.map(|datum| (position, datum)).map_err(|error| error.to_string())
-    };
-    columns.iter().map(read).collect()
+        self.0.read_sized(json, 0, None, &mut |_| None).map_err(E::custom)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for DatumSeed<'_> {
+    type Value = Datum;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Datum, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for DatumSeed<'_> {
+    type Value = Datum;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a column's value")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Datum, E> {
+        if self.0.value.is_some() || self.0.key.atomic != AtomicType::String {
+            return self.read(&Value::from(text));
+        }
+        let atom = Atom::string(text);
+        check_atom(&self.0.key, &atom).map_err(E::custom)?;
+        Ok(Datum::scalar(atom))
+    }
+
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Datum, E> {
+        self.read(&Value::from(flag))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Datum, E> {
+        self.read(&Value::from(number))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Datum, E> {
+        self.read(&Value::from(number))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Datum, E> {
+        self.read(&Value::from(number))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Datum, A::Error> {
+        self.read(&Value::deserialize(SeqAccessDeserializer::new(elements))?)
+    }
 }
