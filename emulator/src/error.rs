@@ -40,6 +40,14 @@ pub enum Error {
     /// The switch's schema or rows.
     #[error("the switch: {0}")]
     Switch(#[from] nuage_ovsdb::Error),
+    /// What an earlier run left cannot be used.
+    #[error("{}: {reason}", path.display())]
+    State {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The VSD refused what it is started with.
     #[error("the VSD: {0}")]
     Vsd(String),
@@ -63,6 +71,7 @@ impl Error {
             Self::ForeignDirectory(_) => Some("give a --dir of your own"),
             Self::DefaultPassword(_) => Some("leave --bind at 127.0.0.1"),
             Self::Certificates(_) => Some("remove DIR/pki to have new ones made"),
+            Self::State { .. } => Some("remove it to begin anew, or look at it with ovsdb-tool"),
             Self::File { .. } | Self::Usage(_) | Self::Switch(_) | Self::Vsd(_) | Self::Client(_) => None,
         }
     }

@@ -87,29 +87,201 @@ async fn the_updates_of_an_own_transaction_come_before_its_reply() {
     assert_eq!(seen, ["1", "update", "2"]);
 }
 
+/// Everything that comes until nothing more does.
+async fn read_all(stream: &mut tokio::io::DuplexStream) -> (Vec<Message>, usize) {
+    let (mut decoder, mut messages, mut bytes) = (Decoder::default(), Vec::new(), 0);
+    loop {
+        while let Some(message) = decoder.decode().unwrap() {
+            messages.push(message);
+        }
+        match tokio::time::timeout(Duration::from_millis(1), stream.read_buf(decoder.buffer())).await {
+            Ok(read) => bytes += read.unwrap(),
+            Err(_) => return (messages, bytes),
+        }
+    }
+}
+
+async fn say(stream: &mut tokio::io::DuplexStream, method: &str, params: Value, id: Value) {
+    let request = json!({"id": id, "method": method, "params": params});
+    stream.write_all(request.to_string().as_bytes()).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_read_loses_its_connection_and_nobody_elses() {
+async fn a_client_that_does_not_read_holds_nobody_up_and_gets_the_difference_when_it_reads() {
+    const LENGTH: usize = 2000;
     let vrs = vrs();
-    let lazy = vrs.connect().unwrap();
-    let mut lazy = lazy;
-    let monitor =
-        json!({"id": 1, "method": "monitor", "params": ["Open_vSwitch", "m", {"Nuage_Port_Table": {}}]});
-    lazy.write_all(monitor.to_string().as_bytes()).await.unwrap();
+    let mut lazy = vrs.connect().unwrap();
+    say(
+        &mut lazy,
+        "monitor_cond",
+        json!(["Open_vSwitch", "m", {"Nuage_Port_Table": {"columns": ["name"]}}]),
+        json!(1),
+    )
+    .await;
     let busy = client(&vrs);
     busy.call("echo", json!([]), PATIENCE).await.unwrap();
-    assert_eq!(vrs.server().sessions(), 2);
-    let long = "x".repeat(2000);
-    for number in 0..20_000 {
+    let long = "x".repeat(LENGTH);
+    for number in 0..5_000 {
         vrs.server().transact("Open_vSwitch", &[
             json!({"op": "delete", "table": "Nuage_Port_Table", "where": []}),
             json!({"op": "insert", "table": "Nuage_Port_Table", "row": {"name": format!("{number}{long}")}}),
         ]);
         if number % 100 == 0 {
-            tokio::task::yield_now().await;
+            busy.call("echo", json!([]), PATIENCE).await.unwrap();
         }
     }
-    busy.call("echo", json!([]), PATIENCE).await.unwrap();
-    assert_eq!(vrs.server().sessions(), 1);
+    assert_eq!(vrs.server().sessions(), 2);
+    let (messages, bytes) = read_all(&mut lazy).await;
+    assert!(bytes < 2 << 20, "{bytes} bytes were kept for it");
+    let mut known = std::collections::BTreeMap::new();
+    for message in messages {
+        let Message::Notification { params, .. } = message else { continue };
+        for (uuid, change) in params[1]["Nuage_Port_Table"].as_object().unwrap() {
+            match change.get("insert") {
+                Some(row) => drop(known.insert(uuid.clone(), row["name"].clone())),
+                None => drop(known.remove(uuid).expect("a deletion of what it knows")),
+            }
+        }
+    }
+    let there: Vec<(String, Value)> = vrs
+        .server()
+        .rows("Open_vSwitch", "Nuage_Port_Table")
+        .into_iter()
+        .map(|(uuid, row)| (uuid.to_string(), row["name"].clone()))
+        .collect();
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), there);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_of_a_client_that_does_not_read_wait_until_it_does() {
+    let vrs = vrs();
+    let mut stream = vrs.connect().unwrap();
+    let long = "x".repeat(300_000);
+    for id in 0..20 {
+        let request = json!({"id": id, "method": "echo", "params": [long]}).to_string();
+        // Nobody reads: at some point nothing is taken any more.
+        if tokio::time::timeout(Duration::from_secs(1), stream.write_all(request.as_bytes())).await.is_err() {
+            assert!(id > 2, "{id}");
+            let (messages, _) = read_all(&mut stream).await;
+            assert!(messages.len() >= id - 1, "{} of {id}", messages.len());
+            return;
+        }
+    }
+    panic!("six megabytes of answers were kept for a client that does not read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_asked_and_then_left() {
+    let vrs = vrs();
+    let (mut ours, theirs) = tokio::io::duplex(1 << 16);
+    let probe = Duration::from_secs(5);
+    tokio::spawn(vrs.server().clone().serve_probing(theirs, Some(probe)));
+    let started = tokio::time::Instant::now();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    say(&mut ours, "echo", json!([]), json!(1)).await;
+    let mut seen = Vec::new();
+    let mut buffer = [0; 1024];
+    loop {
+        let count = ours.read(&mut buffer).await.unwrap();
+        seen.push((started.elapsed().as_secs(), String::from_utf8_lossy(&buffer[..count]).into_owned()));
+        match seen.len() {
+            2 => say(&mut ours, "echo", json!([]), json!(2)).await,
+            _ if count == 0 => break,
+            _ => {}
+        }
+    }
+    let asked = r#"{"id":"echo","method":"echo","params":[]}"#;
+    let times: Vec<u64> = seen.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [3, 8, 8, 13, 18], "{seen:?}");
+    assert_eq!((seen[1].1.as_str(), seen[3].1.as_str()), (asked, asked));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_wait_is_answered_only_to_those_who_know_of_changing_databases() {
+    let vrs = vrs();
+    let mut stream = vrs.connect().unwrap();
+    say(&mut stream, "transact", wait_for("nu1", None), json!(1)).await;
+    say(&mut stream, "transact", json!(["Open_vSwitch"]), json!(1)).await;
+    say(&mut stream, "cancel", json!([1]), Value::Null).await;
+    say(&mut stream, "set_db_change_aware", json!([true]), json!(2)).await;
+    say(&mut stream, "transact", wait_for("nu1", None), json!(1)).await;
+    say(&mut stream, "cancel", json!([1]), Value::Null).await;
+    say(&mut stream, "cancel", json!([1]), Value::Null).await;
+    let (messages, _) = read_all(&mut stream).await;
+    let answers: Vec<(Value, Value)> = messages
+        .into_iter()
+        .map(|message| match message {
+            Message::Response { id, error, .. } => (id, error),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(answers.len(), 3, "{answers:?}");
+    assert_eq!(answers[0].1["details"], "transact: duplicate request ID");
+    assert_eq!(answers[1], (json!(2), Value::Null));
+    assert_eq!(answers[2], (json!(1), json!("canceled")));
+    vrs.server().transact("Open_vSwitch", insert("nu1").as_array().unwrap().get(1..).unwrap());
+    assert!(read_all(&mut stream).await.0.is_empty(), "nobody waits any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_handed_on_when_its_holder_leaves() {
+    let vrs = vrs();
+    let (mut first, mut second) = (vrs.connect().unwrap(), vrs.connect().unwrap());
+    say(&mut first, "lock", json!(["L"]), json!(1)).await;
+    read_all(&mut first).await;
+    say(&mut second, "lock", json!(["L"]), json!(1)).await;
+    let assert = json!(["Open_vSwitch", {"op": "assert", "lock": "L"}]);
+    say(&mut second, "transact", assert.clone(), json!(2)).await;
+    let (before, _) = read_all(&mut second).await;
+    assert!(matches!(&before[0], Message::Response { result, .. } if result["locked"] == false));
+    assert!(matches!(&before[1], Message::Response { result, .. } if result[0]["error"] == "not owner"));
+    drop(first);
+    say(&mut second, "echo", json!([]), json!(3)).await;
+    say(&mut second, "transact", assert, json!(4)).await;
+    let (after, _) = read_all(&mut second).await;
+    let locked = Message::Notification { method: "locked".to_owned(), params: vec![json!("L")] };
+    assert!(after.contains(&locked), "{after:?}");
+    assert!(
+        matches!(after.last(), Some(Message::Response { result, .. }) if *result == json!([{}])),
+        "{after:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_converted_database_keeps_its_rows_and_leaves_those_who_cannot_cope() {
+    let vrs = vrs();
+    let (aware, unaware) = (client(&vrs), client(&vrs));
+    aware.call("set_db_change_aware", json!([true]), PATIENCE).await.unwrap();
+    unaware.call("transact", insert("nu1"), PATIENCE).await.unwrap();
+    let mut schema = aware.call("get_schema", json!(["Open_vSwitch"]), PATIENCE).await.unwrap();
+    schema["version"] = json!("9.9.9");
+    schema["tables"]["Nuage_Port_Table"]["columns"]["extra"] = json!({"type": "integer"});
+    aware.call("convert", json!(["Open_vSwitch", schema]), PATIENCE).await.unwrap();
+    let select = json!(["Open_vSwitch", {"op": "select", "table": "Nuage_Port_Table", "where": [], "columns": ["name", "extra"]}]);
+    let found = aware.call("transact", select, PATIENCE).await.unwrap();
+    assert_eq!(found[0]["rows"], json!([{"name": "nu1", "extra": 0}]));
+    assert_eq!(unaware.call("echo", json!([]), PATIENCE).await, Err(nuage_ovsdb::Error::Closed));
+    let told = json!(["_Server", {"op": "select", "table": "Database", "where": [["name", "==", "Open_vSwitch"]], "columns": ["schema"]}]);
+    let told = aware.call("transact", told, PATIENCE).await.unwrap();
+    assert!(told[0]["rows"][0]["schema"].as_str().unwrap().contains("9.9.9"));
+}
+
+/// The leniencies, by name: what Nuage's clients send although the real server refuses it.
+#[tokio::test(start_paused = true)]
+async fn an_empty_map_or_set_may_be_sent_as_null() {
+    let vrs = vrs();
+    let row = json!({"name": "nu1", "metadata": ["map", null]});
+    let entity = json!({"vm_uuid": "u", "ports": ["set", null]});
+    let results = vrs.server().transact(
+        "Open_vSwitch",
+        &[
+            json!({"op": "insert", "table": "Nuage_Port_Table", "row": row}),
+            json!({"op": "insert", "table": "Nuage_VM_Table", "row": entity}),
+        ],
+    );
+    assert!(results.iter().all(|result| result.get("uuid").is_some()), "{results:?}");
+    assert_eq!(vrs.server().rows("Open_vSwitch", "Nuage_Port_Table")[0].1["metadata"], json!(["map", []]));
+    assert_eq!(vrs.server().rows("Open_vSwitch", "Nuage_VM_Table")[0].1["ports"], json!(["set", []]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,9 +2,10 @@
 //! split of reads. Bounded in size and depth; what breaks a bound ends the connection, never the process.
 
 use bytes::{Buf as _, BytesMut};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::error::Error;
+use crate::text;
 
 /// Largest message in bytes unless told otherwise. The initial content of a switch with 100,000 ports is about 40 MB.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
@@ -60,6 +61,9 @@ impl Message {
             return Ok(Self::Response { result: take("result"), error: take("error"), id });
         };
         let Value::String(method) = method else { return Err(malformed("\"method\" must be a JSON string")) };
+        if ["result", "error"].iter().any(|key| object.get(*key).is_some_and(|member| !member.is_null())) {
+            return Err(malformed("a request has neither result nor error"));
+        }
         let Some(Value::Array(params)) = object.remove("params") else {
             return Err(malformed("\"params\" must be JSON array"));
         };
@@ -71,30 +75,40 @@ impl Message {
 
     /// Its bytes on the wire.
     pub fn encode(&self) -> Vec<u8> {
-        let mut object = Map::new();
-        let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
+        let mut out = Vec::new();
         match self {
-            Self::Request { method, params, id } => {
-                put("id", id.clone());
-                put("method", json!(method));
-                put("params", Value::Array(params.clone()));
-            }
-            Self::Notification { method, params } => {
-                put("id", Value::Null);
-                put("method", json!(method));
-                put("params", Value::Array(params.clone()));
-            }
+            Self::Request { method, params, id } => request(&mut out, id, method, params),
+            Self::Notification { method, params } => request(&mut out, &Value::Null, method, params),
             Self::Response { result, error, id } => {
-                put("id", id.clone());
+                out.extend_from_slice(b"{\"id\":");
+                text::json(&mut out, id);
                 // As the real server: no result beside an error.
                 if error.is_null() {
-                    put("result", result.clone());
+                    out.extend_from_slice(b",\"result\":");
+                    text::json(&mut out, result);
                 }
-                put("error", error.clone());
+                out.extend_from_slice(b",\"error\":");
+                text::json(&mut out, error);
+                out.push(b'}');
             }
         }
-        Value::Object(object).to_string().into_bytes()
+        out
     }
+}
+
+fn request(out: &mut Vec<u8>, id: &Value, method: &str, params: &[Value]) {
+    out.extend_from_slice(b"{\"id\":");
+    text::json(out, id);
+    out.extend_from_slice(b",\"method\":");
+    text::string(out, method);
+    out.extend_from_slice(b",\"params\":[");
+    for (position, param) in params.iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        text::json(out, param);
+    }
+    out.extend_from_slice(b"]}");
 }
 
 /// Cuts a stream of bytes into messages.
@@ -178,6 +192,7 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 

@@ -1,5 +1,4 @@
-//! Database schemas (RFC 7047 section 3.2) and the reading of values by type (section 5.1). Checks types and shapes
-//! only: ranges, lengths and enumerations are for whoever stores the value.
+//! Database schemas (RFC 7047 section 3.2), read and written. Values are read by [`crate::read`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::read::read_atom;
 use crate::value::{Atom, Datum};
 
 /// A database's schema.
@@ -135,7 +135,7 @@ impl AtomicType {
             Self::Integer => Atom::Integer(0),
             Self::Real => Atom::Real(0.0),
             Self::Boolean => Atom::Boolean(false),
-            Self::String => Atom::String(String::new()),
+            Self::String => Atom::string(""),
             Self::Uuid => Atom::Uuid(Uuid::nil()),
         }
     }
@@ -168,19 +168,17 @@ impl BaseType {
         let mut base = Self::plain(AtomicType::from_name(name)?);
         if let Some(values) = object.get("enum") {
             let kind = ColumnType { key: base.clone(), value: None, min: 1, max: None };
-            let Datum::Set(values) =
-                kind.read(values, &mut |_| None).map_err(|error| Error::Schema(error.to_string()))?
-            else {
-                return Err(malformed("\"enum\" is a set"));
-            };
-            base.enumeration = Some(values);
+            let values =
+                kind.read(values, &mut |_| None).map_err(|error| Error::Schema(error.to_string()))?;
+            base.enumeration = Some(values.atoms().iter().cloned().collect());
         }
         let (low, high) = match base.atomic {
             AtomicType::Real => ("minReal", "maxReal"),
             _ => ("minInteger", "maxInteger"),
         };
+        let plain = Self::plain(base.atomic);
         let bound =
-            |key: &str| object.get(key).map(|json| read_atom(json, base.atomic, &mut |_| None)).transpose();
+            |key: &str| object.get(key).map(|json| read_atom(json, &plain, &mut |_| None)).transpose();
         base.min = bound(low).map_err(|error| Error::Schema(error.to_string()))?;
         base.max = bound(high).map_err(|error| Error::Schema(error.to_string()))?;
         base.min_length = object.get("minLength").and_then(Value::as_u64);
@@ -196,7 +194,7 @@ impl BaseType {
     fn to_json(&self) -> Value {
         let mut object = Map::new();
         if let Some(values) = &self.enumeration {
-            object.insert("enum".into(), Datum::Set(values.clone()).to_json());
+            object.insert("enum".into(), Datum::set(values.iter().cloned().collect()).to_json());
         }
         let (low, high) = match self.atomic {
             AtomicType::Real => ("minReal", "maxReal"),
@@ -280,142 +278,14 @@ impl ColumnType {
     /// What a column holds where an insert says nothing.
     pub fn default_datum(&self) -> Datum {
         match (&self.value, self.min) {
-            (None, 0) => Datum::Set(BTreeSet::new()),
-            (Some(_), 0) => Datum::Map(BTreeMap::new()),
+            (None, 0) => Datum::set(Vec::new()),
+            (Some(_), 0) => Datum::map(Vec::new()),
             (None, _) => Datum::scalar(self.key.atomic.default_atom()),
             (Some(value), _) => {
-                Datum::Map(BTreeMap::from([(self.key.atomic.default_atom(), value.atomic.default_atom())]))
+                Datum::map(vec![(self.key.atomic.default_atom(), value.atomic.default_atom())])
             }
         }
     }
-
-    /// Reads a value of this type; `named` resolves a `named-uuid`. The number of elements is checked too.
-    ///
-    /// # Errors
-    /// [`ValueError`] with the real server's words.
-    pub fn read(
-        &self,
-        json: &Value,
-        named: &mut dyn FnMut(&str) -> Option<Uuid>,
-    ) -> Result<Datum, ValueError> {
-        let datum = self.read_any_size(json, named)?;
-        let count = datum.len() as u64;
-        if count < self.min || self.max.is_some_and(|max| count > max) {
-            let kind = if self.value.is_some() { "map" } else { "set" };
-            let max = self.max.map_or_else(|| "unlimited".to_owned(), |max| max.to_string());
-            let details = format!("{kind} must have {} to {max} members but {count} are present", self.min);
-            return Err(ValueError { tag: "syntax error", details, syntax: Some(json.to_string()) });
-        }
-        Ok(datum)
-    }
-
-    /// Reads a value of this type whatever its number of elements (a mutation's operand, a condition's).
-    ///
-    /// # Errors
-    /// [`ValueError`] with the real server's words.
-    pub fn read_any_size(
-        &self,
-        json: &Value,
-        named: &mut dyn FnMut(&str) -> Option<Uuid>,
-    ) -> Result<Datum, ValueError> {
-        let syntax =
-            |details: String| ValueError { tag: "syntax error", details, syntax: Some(json.to_string()) };
-        if let Some(value) = &self.value {
-            let pairs = tagged(json, "map").ok_or_else(|| syntax("expected [\"map\", <array>]".into()))?;
-            let mut map = BTreeMap::new();
-            for pair in pairs {
-                let [k, v] = pair.as_array().map_or(&[][..], Vec::as_slice) else {
-                    return Err(syntax("expected 2-element array".into()));
-                };
-                let key = read_atom(k, self.key.atomic, named)?;
-                if map.insert(key, read_atom(v, value.atomic, named)?).is_some() {
-                    return Err(ValueError {
-                        tag: "ovsdb error",
-                        details: "map contains duplicate key".into(),
-                        syntax: None,
-                    });
-                }
-            }
-            return Ok(Datum::Map(map));
-        }
-        let Some(elements) = tagged(json, "set") else {
-            return Ok(Datum::scalar(read_atom(json, self.key.atomic, named)?));
-        };
-        let mut set = BTreeSet::new();
-        for element in elements {
-            if !set.insert(read_atom(element, self.key.atomic, named)?) {
-                return Err(ValueError {
-                    tag: "ovsdb error",
-                    details: "set contains duplicate".into(),
-                    syntax: None,
-                });
-            }
-        }
-        Ok(Datum::Set(set))
-    }
-}
-
-/// A value that is not of its column's type: an OVSDB error tag, the real server's words, and the offending JSON.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{details}")]
-pub struct ValueError {
-    /// The `error` member.
-    pub tag: &'static str,
-    /// The `details` member.
-    pub details: String,
-    /// The `syntax` member.
-    pub syntax: Option<String>,
-}
-
-/// The array of `[tag, array]`.
-fn tagged<'a>(json: &'a Value, tag: &str) -> Option<&'a Vec<Value>> {
-    match json.as_array()?.as_slice() {
-        [Value::String(found), Value::Array(elements)] if found == tag => Some(elements),
-        _ => None,
-    }
-}
-
-/// Reads one atom; `named` resolves a `named-uuid`.
-///
-/// # Errors
-/// [`ValueError`] with the real server's words.
-pub fn read_atom(
-    json: &Value,
-    atomic: AtomicType,
-    named: &mut dyn FnMut(&str) -> Option<Uuid>,
-) -> Result<Atom, ValueError> {
-    let syntax =
-        |details: String| ValueError { tag: "syntax error", details, syntax: Some(json.to_string()) };
-    let expected = || syntax(format!("expected {}", atomic.name()));
-    match atomic {
-        AtomicType::Integer => integer(json).map(Atom::Integer).ok_or_else(expected),
-        AtomicType::Real => json.as_f64().map(Atom::Real).ok_or_else(expected),
-        AtomicType::Boolean => json.as_bool().map(Atom::Boolean).ok_or_else(expected),
-        AtomicType::String => json.as_str().map(|text| Atom::String(text.to_owned())).ok_or_else(expected),
-        AtomicType::Uuid => {
-            let wrong = || syntax("expected [\"uuid\", <string>]".to_owned());
-            match json.as_array().map_or(&[][..], Vec::as_slice) {
-                [Value::String(tag), Value::String(text)] if tag == "uuid" => {
-                    let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
-                    uuid.map(Atom::Uuid).ok_or_else(|| syntax(format!("\"{text}\" is not a valid UUID")))
-                }
-                [Value::String(tag), Value::String(name)] if tag == "named-uuid" => {
-                    named(name).map(Atom::Uuid).ok_or_else(wrong)
-                }
-                _ => Err(wrong()),
-            }
-        }
-    }
-}
-
-/// An integer as OVSDB's JSON reads it: `5.0` is one.
-fn integer(json: &Value) -> Option<i64> {
-    json.as_i64().or_else(|| {
-        let real = json.as_f64()?;
-        let range = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
-        #[expect(clippy::cast_possible_truncation, reason = "whole and within the range of i64")]
-        (real.fract() == 0.0 && range.contains(&real)).then_some(real as i64)
-    })
 }
 
 impl ColumnSchema {

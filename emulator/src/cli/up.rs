@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::up::{Component, Options, Ports, Site};
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Arguments {
     /// The site's directory: certificates, endpoints.json, a node's files, kubeconfigs
     #[arg(long, value_name = "DIR")]
@@ -27,9 +28,15 @@ pub(super) struct Arguments {
     /// How many nodes, each with a switch of its own
     #[arg(long, value_name = "N", default_value_t = 1)]
     nodes: u16,
+    /// Keep the switches' rows in DIR/state, in ovsdb-server's file format. (The VSD and the Kubernetes API begin anew.)
+    #[arg(long)]
+    persist: bool,
     /// Let the switches listen on TCP, too
     #[arg(long)]
     vrs_tcp: bool,
+    /// Let the switches listen on TLS, too, for clients with a certificate of DIR/pki
+    #[arg(long)]
+    vrs_tls: bool,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
@@ -42,7 +49,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
         components: components.into_iter().collect(),
         empty: arguments.empty,
         nodes: arguments.nodes,
+        persist: arguments.persist,
         vrs_tcp: arguments.vrs_tcp,
+        vrs_tls: arguments.vrs_tls,
     })
     .await?;
     for (name, endpoint) in site.endpoints().iter().filter_map(|(name, value)| Some((name, value.as_str()?)))

@@ -5,17 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nuage_ovsdb::Uuid;
-use nuage_ovsdb::schema::BaseType;
+use nuage_ovsdb::constraint::show_datum;
 use nuage_ovsdb::value::{Atom, Datum};
 
-use super::constraint::show;
 use super::failure::Failure;
-use super::storage::{Change, Database, RowData};
+use super::storage::{Change, Database, ReferenceColumn, RowData};
 use super::transaction::Transaction;
-use crate::entropy::Entropy;
 
 /// Checks a transaction and returns what it changes, in the order of tables and rows.
-pub(super) fn commit(transaction: &mut Transaction<'_>, entropy: &Entropy) -> Result<Vec<Change>, Failure> {
+pub(super) fn commit(transaction: &mut Transaction<'_>) -> Result<Vec<Change>, Failure> {
     drop_unchanged(transaction);
     if transaction.overlay.is_empty() {
         return Ok(Vec::new());
@@ -25,11 +23,13 @@ pub(super) fn commit(transaction: &mut Transaction<'_>, entropy: &Entropy) -> Re
     check_row_limits(transaction)?;
     drop_weak_references(transaction)?;
     check_indexes(transaction)?;
-    drop_unchanged(transaction);
-    let database = transaction.database;
+    let (database, entropy) = (transaction.database, transaction.context.entropy);
     let changes = std::mem::take(&mut transaction.overlay).into_iter().map(|((table, uuid), new)| {
         let old = database.tables[table].rows.get(&uuid).cloned();
         let new = new.map(|row| {
+            if old.is_none() {
+                return row;
+            }
             let mut row = Arc::unwrap_or_clone(row);
             row.version = entropy.uuid();
             Arc::new(row)
@@ -54,10 +54,16 @@ fn drop_unchanged(transaction: &mut Transaction<'_>) {
 /// Changes of the number of strong references to a row.
 type Counts = BTreeMap<(usize, Uuid), i64>;
 
-fn add_references(database: &Database, counts: &mut Counts, table: usize, row: &RowData, by: i64) {
-    for (target, uuid, weak) in database.references(table, row) {
+fn add_references(
+    database: &Database,
+    counts: &mut Counts,
+    (table, uuid): (usize, Uuid),
+    row: &RowData,
+    by: i64,
+) {
+    for (target, to, weak) in database.references(table, uuid, row) {
         if !weak {
-            *counts.entry((target, uuid)).or_default() += by;
+            *counts.entry((target, to)).or_default() += by;
         }
     }
 }
@@ -66,20 +72,19 @@ fn strong_references(transaction: &Transaction<'_>) -> Result<Counts, Failure> {
     let database = transaction.database;
     let mut counts = Counts::new();
     for ((table, uuid), new) in &transaction.overlay {
-        if let Some(old) = database.tables[*table].rows.get(uuid) {
-            add_references(database, &mut counts, *table, old, -1);
+        let schema = &database.tables[*table];
+        if schema.reference_columns.is_empty() {
+            continue;
         }
-        if let Some(new) = new {
-            add_references(database, &mut counts, *table, new, 1);
+        if let Some(old) = schema.rows.get(uuid) {
+            add_references(database, &mut counts, (*table, *uuid), old, -1);
         }
-    }
-    for ((table, uuid), new) in &transaction.overlay {
         let Some(new) = new else { continue };
-        for (target, to, weak) in database.references(*table, new) {
-            if !weak
-                && transaction.row(target, to).is_none()
-                && !transaction.overlay.contains_key(&(target, to))
-            {
+        add_references(database, &mut counts, (*table, *uuid), new, 1);
+        for (target, to, weak) in database.references(*table, *uuid, new) {
+            let known =
+                database.tables[target].rows.contains_key(&to) || transaction.row(target, to).is_some();
+            if !weak && !known {
                 return Err(dangling(database, *table, *uuid, new, target, to));
             }
         }
@@ -106,12 +111,11 @@ fn dangling(
     to: Uuid,
 ) -> Failure {
     let schema = &database.tables[table];
-    let holds = |datum: &Datum| match datum {
-        Datum::Set(set) => set.contains(&Atom::Uuid(to)),
-        Datum::Map(map) => map.iter().any(|(k, v)| *k == Atom::Uuid(to) || *v == Atom::Uuid(to)),
+    let refers = |column: &&ReferenceColumn| {
+        column.targets(&row.values[column.column]).any(|reference| reference == (target, to, false))
     };
-    let column =
-        row.values.iter().position(holds).map_or("?", |position| schema.columns[position].0.as_str());
+    let column = schema.reference_columns.iter().find(refers);
+    let column = column.map_or("?", |column| schema.columns[column.column].0.as_str());
     let details = format!(
         "Table {} column {column} row {uuid} references nonexistent row {to} in table {}.",
         schema.name, database.tables[target].name
@@ -139,13 +143,12 @@ fn collect_garbage(transaction: &mut Transaction<'_>, counts: &mut Counts) {
             continue;
         }
         let Some(row) = transaction.row(table, uuid).cloned() else { continue };
-        add_references(database, counts, table, &row, -1);
+        add_references(database, counts, (table, uuid), &row, -1);
         let freed = database
-            .references(table, &row)
-            .into_iter()
+            .references(table, uuid, &row)
             .filter(|(target, _, weak)| !weak && !database.tables[*target].is_root);
         candidates.extend(freed.map(|(target, uuid, _)| (target, uuid)));
-        transaction.overlay.insert((table, uuid), None);
+        transaction.remove(table, uuid);
     }
 }
 
@@ -153,14 +156,16 @@ fn check_row_limits(transaction: &Transaction<'_>) -> Result<(), Failure> {
     let database = transaction.database;
     let mut counts: BTreeMap<usize, i64> = BTreeMap::new();
     for ((table, uuid), new) in &transaction.overlay {
-        let old = database.tables[*table].rows.contains_key(uuid);
-        *counts.entry(*table).or_default() += i64::from(new.is_some()) - i64::from(old);
+        if database.tables[*table].max_rows.is_some() {
+            let old = database.tables[*table].rows.contains_key(uuid);
+            *counts.entry(*table).or_default() += i64::from(new.is_some()) - i64::from(old);
+        }
     }
     for (table, by) in counts {
         let schema = &database.tables[table];
-        let Some(max) = schema.schema.max_rows else { continue };
+        let Some(max) = schema.max_rows else { continue };
         let rows = i64::try_from(schema.rows.len()).unwrap_or(i64::MAX).saturating_add(by);
-        if by > 0 && rows > i64::try_from(max).unwrap_or(i64::MAX) {
+        if rows > i64::try_from(max).unwrap_or(i64::MAX) {
             return Err(Failure::constraint(format!(
                 "transaction causes \"{}\" table to contain {rows} rows, greater than the schema-defined limit of {max} row(s)",
                 schema.name
@@ -170,58 +175,83 @@ fn check_row_limits(transaction: &Transaction<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn is_weak(base: &BaseType) -> bool {
-    base.reference.as_ref().is_some_and(|reference| reference.weak)
-}
-
-/// Takes weak references to rows that are not there out of their columns.
+/// Takes weak references to rows that are not there out of the rows that this transaction changes, and out of those that
+/// refer to what it deletes.
 fn drop_weak_references(transaction: &mut Transaction<'_>) -> Result<(), Failure> {
     let database = transaction.database;
-    for (position, table) in database.tables.iter().enumerate() {
-        let weak_columns: Vec<usize> = (0..table.columns.len())
-            .filter(|column| {
-                let kind = &table.columns[*column].1.kind;
-                is_weak(&kind.key) || kind.value.as_ref().is_some_and(is_weak)
-            })
-            .collect();
-        if weak_columns.is_empty() {
+    let mut concerned: BTreeSet<(usize, Uuid)> = BTreeSet::new();
+    for ((table, uuid), new) in &transaction.overlay {
+        match new {
+            Some(_) => drop(concerned.insert((*table, *uuid))),
+            None => concerned.extend(database.tables[*table].weak_sources(*uuid)),
+        }
+    }
+    for (table, uuid) in concerned {
+        let weak = database.tables[table].reference_columns.iter().filter(|column| column.is_weak());
+        let weak: Vec<ReferenceColumn> = weak.copied().collect();
+        if weak.is_empty() {
             continue;
         }
-        let pending = transaction.overlay.range((position, Uuid::nil())..=(position, Uuid::max()));
-        let mut uuids: BTreeSet<Uuid> = table.rows.keys().copied().collect();
-        uuids.extend(pending.map(|((_, uuid), _)| *uuid));
-        for uuid in uuids {
-            let Some(row) = transaction.row(position, uuid).cloned() else { continue };
-            let mut after = RowData::clone(&row);
-            for column in &weak_columns {
-                let kind = &table.columns[*column].1.kind;
-                let lives = |base: &BaseType, atom: &Atom| match (&base.reference, atom) {
-                    (Some(reference), Atom::Uuid(to)) if reference.weak => database
-                        .table(&reference.table)
-                        .is_some_and(|target| transaction.row(target, *to).is_some()),
-                    _ => true,
-                };
-                match &mut after.values[*column] {
-                    Datum::Set(set) => set.retain(|atom| lives(&kind.key, atom)),
-                    Datum::Map(map) => {
-                        map.retain(|k, v| {
-                            lives(&kind.key, k) && kind.value.as_ref().is_none_or(|base| lives(base, v))
-                        });
-                    }
-                }
-                if (after.values[*column].len() as u64) < kind.min {
-                    return Err(Failure::constraint(format!(
-                        "Weak reference column \"{}\" in \"{}\" row {uuid} would be left without a value",
-                        table.columns[*column].0, table.name
-                    )));
-                }
+        let Some(row) = transaction.row(table, uuid).cloned() else { continue };
+        let mut after: Option<RowData> = None;
+        for column in weak {
+            let before = &row.values[column.column];
+            let kept = living(transaction, column, before);
+            if kept.len() == before.len() {
+                continue;
             }
-            if after.values != row.values {
-                transaction.overlay.insert((position, uuid), Some(Arc::new(after)));
+            if (kept.len() as u64) < database.tables[table].columns[column.column].1.kind.min {
+                return Err(emptied(database, table, uuid, column, before, &kept));
             }
+            after.get_or_insert_with(|| RowData::clone(&row)).values[column.column] = kept;
+        }
+        if let Some(after) = after {
+            transaction.replace(table, uuid, after);
         }
     }
     Ok(())
+}
+
+/// What of a value does not refer weakly to a row that is not there.
+fn living(transaction: &Transaction<'_>, column: ReferenceColumn, datum: &Datum) -> Datum {
+    let lives = |to: Option<(usize, bool)>, atom: &Atom| match (to, atom) {
+        (Some((target, true)), Atom::Uuid(uuid)) => transaction.row(target, *uuid).is_some(),
+        _ => true,
+    };
+    datum.filtered(|atom, paired| {
+        lives(column.key, atom) && paired.is_none_or(|paired| lives(column.value, paired))
+    })
+}
+
+fn emptied(
+    database: &Database,
+    table: usize,
+    uuid: Uuid,
+    column: ReferenceColumn,
+    before: &Datum,
+    kept: &Datum,
+) -> Failure {
+    let schema = &database.tables[table];
+    let name = &schema.columns[column.column].0;
+    let inserted = !schema.rows.contains_key(&uuid);
+    let zero = column.targets(before).any(|(_, to, weak)| weak && to.is_nil());
+    // The real server's words, its "volation" included.
+    Failure::constraint(if zero && inserted {
+        format!(
+            "Weak reference column \"{name}\" in \"{}\" row {uuid} (inserted within this transaction) contained \
+             all-zeros UUID (probably as the default value for this column) but deleting this value caused a \
+             constraint volation because this column is not allowed to be empty.",
+            schema.name
+        )
+    } else {
+        format!(
+            "Deletion of {} weak reference(s) to deleted (or never-existing) rows from column \"{name}\" in \"{}\" \
+             row {uuid} {}caused this column to become empty, but constraints on this column disallow an empty column.",
+            before.len() - kept.len(),
+            schema.name,
+            if inserted { "(inserted within this transaction) " } else { "" }
+        )
+    })
 }
 
 fn check_indexes(transaction: &Transaction<'_>) -> Result<(), Failure> {
@@ -236,7 +266,7 @@ fn check_indexes(transaction: &Transaction<'_>) -> Result<(), Failure> {
                 schema.find(index, &key).filter(|other| !transaction.overlay.contains_key(&(*table, *other)));
             let other = committed.or_else(|| taken.insert((*table, index, key.clone()), *uuid));
             if let Some(other) = other {
-                return Err(duplicate(transaction, *table, index, &key, *uuid, other));
+                return Err(duplicate(transaction, *table, index, *uuid, other));
             }
         }
     }
@@ -247,41 +277,54 @@ fn duplicate(
     transaction: &Transaction<'_>,
     table: usize,
     index: usize,
-    key: &[Datum],
     first: Uuid,
     second: Uuid,
 ) -> Failure {
     let schema = &transaction.database.tables[table];
+    let row = |uuid| transaction.row(table, uuid);
+    // The real server names the greater row first, so that its messages can be foreseen.
+    let (first, second) = if row(first).map(|row| &row.values) < row(second).map(|row| &row.values) {
+        (second, first)
+    } else {
+        (first, second)
+    };
+    let values = |row: &RowData| -> String {
+        let show = |column: &usize| show_datum(&schema.columns[*column].1.kind, &row.values[*column]);
+        schema.indexes[index].iter().map(show).collect::<Vec<_>>().join(", ")
+    };
     let story = |uuid: Uuid| {
-        let committed = schema.rows.contains_key(&uuid);
-        let pending = transaction.overlay.contains_key(&(table, uuid));
-        match (committed, pending) {
-            (false, _) => "was inserted by this transaction",
-            (true, true) => {
-                "existed in the database before this transaction, which modified some of the row's columns but not any columns in this index"
-            }
-            (true, false) => {
-                "existed in the database before this transaction and was not modified by the transaction"
-            }
+        match (schema.rows.get(&uuid), transaction.overlay.contains_key(&(table, uuid))) {
+        (None, _) => "was inserted by this transaction.".to_owned(),
+        (Some(_), false) => {
+            "existed in the database before this transaction and was not modified by the transaction.".to_owned()
         }
+        (Some(old), true) if row(uuid).is_some_and(|new| schema.key(index, new) == schema.key(index, old)) => {
+            "existed in the database before this transaction, which modified some of the row's columns but not any columns in this index.".to_owned()
+        }
+        (Some(old), true) => {
+            format!("had the following index values before the transaction: {}.", values(old))
+        }
+    }
     };
     let names: Vec<String> =
         schema.indexes[index].iter().map(|column| format!("\"{}\"", schema.columns[*column].0)).collect();
-    let values: Vec<String> = key.iter().map(show_datum).collect();
-    let (columns, names) = (if names.len() == 1 { "column" } else { "columns" }, names.join(" and "));
     Failure::constraint(format!(
-        "Transaction causes multiple rows in \"{}\" table to have identical values ({}) for index on {columns} {names}.  \
-         First row, with UUID {first}, {}.  Second row, with UUID {second}, {}.",
+        "Transaction causes multiple rows in \"{}\" table to have identical values ({}) for index on {}.  \
+         First row, with UUID {first}, {}  Second row, with UUID {second}, {}",
         schema.name,
-        values.join(" and "),
+        row(first).map(|row| values(row)).unwrap_or_default(),
+        listed(&names),
         story(first),
         story(second)
     ))
 }
 
-fn show_datum(datum: &Datum) -> String {
-    match datum {
-        Datum::Set(set) if set.len() == 1 => set.first().map(show).unwrap_or_default(),
-        other => other.to_json().to_string(),
+/// `column "a"`, `columns "a" and "b"`, `columns "a", "b", and "c"`.
+fn listed(names: &[String]) -> String {
+    match names {
+        [only] => format!("column {only}"),
+        [first, second] => format!("columns {first} and {second}"),
+        [rest @ .., last] => format!("columns {}, and {last}", rest.join(", ")),
+        [] => "columns ".to_owned(),
     }
 }

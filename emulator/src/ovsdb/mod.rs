@@ -3,43 +3,53 @@
 
 mod commit;
 mod condition;
-mod constraint;
+mod convert;
 mod failure;
+mod listener;
+mod lock;
+mod members;
 mod method;
-mod monitor;
+mod mutation;
 mod observe;
+mod operation;
+mod outbox;
+pub mod persist;
 mod session;
+mod sessions;
 mod storage;
 mod transaction;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nuage_ovsdb::Uuid;
-use nuage_ovsdb::rpc::Message;
 use nuage_ovsdb::schema::DatabaseSchema;
 use nuage_ovsdb::value::Row;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
+use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::faults::{Order, SwitchFaults};
+use crate::faults::SwitchFaults;
 use crate::tally::Tally;
-use monitor::Monitor;
+use failure::Failure;
+pub use listener::Listener;
+use lock::Locks;
 pub use observe::{Observer, RowChange};
+use persist::{Journal, Medium, OpenError};
+use sessions::Session;
 use storage::{Change, Column, Database};
-use transaction::Outcome;
+use transaction::{Context, Done, Outcome, Reply};
+use view::Views;
 
 /// The reserved database that describes the others (ovsdb-server(5)).
 const SERVER_DATABASE: &str = "_Server";
 /// Its schema, written from the facts of ovsdb-server(5).
 const SERVER_SCHEMA: &str = include_str!("../schema/server.ovsschema");
-/// How many messages may wait for one session. A client that does not read loses its connection, not our memory.
-const OUTBOX_MESSAGES: usize = 16 << 10;
 
 /// What a switch does by itself when a row of a table has changed: columns to set in that row.
-pub type FollowUp = fn(&Row) -> Option<Row>;
+pub type FollowUp = Box<dyn Fn(&Row) -> Option<Row> + Send>;
 
 /// The server. Clones are handles of the same one.
 #[derive(Clone)]
@@ -59,46 +69,16 @@ struct Shared {
 
 struct State {
     databases: BTreeMap<String, Database>,
+    /// The files of those that outlive the process.
+    journals: BTreeMap<String, Journal>,
     sessions: BTreeMap<u64, Session>,
     next_session: u64,
+    views: Views,
+    locks: Locks,
     follow_ups: BTreeMap<String, FollowUp>,
     /// By database.
     observers: BTreeMap<String, Vec<Observer>>,
     faults: SwitchFaults,
-}
-
-/// What the server knows of a connection.
-struct Session {
-    outbox: mpsc::Sender<Vec<u8>>,
-    monitors: Vec<Monitor>,
-    /// What its client does, as far as is known: hits of faults are counted by it.
-    operation: Arc<str>,
-    order: Order,
-    /// What waits for a message that a fault has put before it.
-    held: Vec<Vec<u8>>,
-}
-
-impl Session {
-    fn new(outbox: mpsc::Sender<Vec<u8>>, operation: Arc<str>) -> Self {
-        Self { outbox, monitors: Vec::new(), operation, order: Order::AsHappened, held: Vec::new() }
-    }
-
-    /// Sends a message, or holds it where the order asks for that; false: the client does not keep up.
-    fn send(&mut self, message: &Message) -> bool {
-        let is_update = matches!(message, Message::Notification { .. });
-        let holds = match self.order {
-            Order::AsHappened => false,
-            Order::AnswerFirst => is_update,
-            Order::UpdateFirst => !is_update,
-        };
-        if holds {
-            self.held.push(message.encode());
-            return self.held.len() <= OUTBOX_MESSAGES;
-        }
-        self.order = Order::AsHappened;
-        let held = std::mem::take(&mut self.held);
-        std::iter::once(message.encode()).chain(held).all(|bytes| self.outbox.try_send(bytes).is_ok())
-    }
 }
 
 impl std::fmt::Debug for Server {
@@ -127,8 +107,11 @@ impl Server {
         }
         let state = State {
             databases,
+            journals: BTreeMap::new(),
             sessions: BTreeMap::new(),
             next_session: 0,
+            views: Views::default(),
+            locks: Locks::default(),
             follow_ups: BTreeMap::new(),
             observers: BTreeMap::new(),
             faults: SwitchFaults::default(),
@@ -141,13 +124,28 @@ impl Server {
         Ok(server)
     }
 
+    /// Keeps a database, which is still empty, in ovsdb-server's file format: brings back what the medium tells, and from now
+    /// on acknowledges no commit that is not on its way there. Gives whether the medium told anything.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the medium cannot be read, or it is not this database's.
+    pub fn persist(&self, database: &str, medium: Box<dyn Medium>, clock: Clock) -> Result<bool, OpenError> {
+        let mut state = self.state();
+        let State { databases, journals, .. } = &mut *state;
+        let known = databases.get_mut(database);
+        let known = known.ok_or_else(|| OpenError::Format(format!("no database is named {database}")))?;
+        let (journal, begun) = Journal::open(medium, clock, known, || self.0.entropy.uuid())?;
+        journals.insert(database.to_owned(), journal);
+        Ok(begun)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes `table`'s rows change by themselves after a commit.
-    pub fn follow_up(&self, table: &str, follow_up: FollowUp) {
-        self.state().follow_ups.insert(table.to_owned(), follow_up);
+    pub fn follow_up(&self, table: &str, follow_up: impl Fn(&Row) -> Option<Row> + Send + 'static) {
+        self.state().follow_ups.insert(table.to_owned(), Box::new(follow_up));
     }
 
     /// Lets faults strike those who connect from now on.
@@ -158,10 +156,13 @@ impl Server {
     /// Carries out a transaction in this process, exactly as one from the wire; a `wait` that would block fails.
     pub fn transact(&self, database: &str, operations: &[Value]) -> Vec<Value> {
         let mut state = self.state();
-        match state.run(self, database, operations, u64::MAX) {
-            Some(Outcome::Done { results, changes }) => {
-                self.publish(&mut state, database, &changes);
-                results
+        match state.run(self, None, database, operations, u64::MAX) {
+            Some(Outcome::Done(mut done)) => {
+                self.publish(&mut state, database, &mut done);
+                let database = state.databases.get(database);
+                database.map_or_else(Vec::new, |database| {
+                    done.results.iter().map(|result| result.to_json(database)).collect()
+                })
             }
             Some(Outcome::Blocked { .. }) | None => vec![json!({"error": "timed out"})],
         }
@@ -223,48 +224,88 @@ impl Server {
         self.state().sessions.len()
     }
 
-    /// Makes changes the state and tells everybody who watches, then whoever waits.
-    fn publish(&self, state: &mut State, database: &str, changes: &[Change]) {
-        if changes.is_empty() {
+    /// Makes a transaction's changes the state and tells everybody who watches, then whoever waits. What cannot be kept is
+    /// not done: then the results end with the error.
+    fn publish(&self, state: &mut State, name: &str, done: &mut Done) {
+        state.learn_lookups(name, done);
+        if done.changes.is_empty() && !done.durable {
             return;
         }
-        state.apply(database, changes);
-        let follow_ups = state.follow_ups(database, changes);
+        if let Err(failure) = state.commit(name, done) {
+            done.results.push(Reply::Failed(failure));
+            return;
+        }
+        let follow_ups = state.follow_ups(name, &done.changes);
         if !follow_ups.is_empty()
-            && let Some(Outcome::Done { changes, .. }) = state.run(self, database, &follow_ups, 0)
+            && let Some(Outcome::Done(done)) = state.run(self, None, name, &follow_ups, 0)
         {
-            state.apply(database, &changes);
+            // Nobody waits for what the switch does by itself; it will do it again if it is lost.
+            let _ = state.commit(name, &done);
         }
         self.0.commits.step();
+    }
+
+    /// Puts a converted database in the place of the old one: whoever cannot cope with that is disconnected.
+    fn replace(&self, state: &mut State, name: &str, database: Database) -> Result<(), Failure> {
+        let schema = database.schema.to_json().to_string();
+        if let Some(journal) = state.journals.get_mut(name) {
+            let kept = journal.convert(&database);
+            kept.map_err(|error| Failure::new("I/O error", error.to_string()))?;
+        }
+        state.databases.insert(name.to_owned(), database);
+        state.forget_database(name);
+        let this = json!([["name", "==", name]]);
+        let update = json!({"op": "update", "table": "Database", "where": this, "row": {"schema": schema}});
+        if let Some(Outcome::Done(mut done)) = state.run(self, None, SERVER_DATABASE, &[update], 0) {
+            self.publish(state, SERVER_DATABASE, &mut done);
+        }
+        Ok(())
     }
 }
 
 impl State {
-    fn run(&self, server: &Server, database: &str, operations: &[Value], waited: u64) -> Option<Outcome> {
-        let database = self.databases.get(database)?;
-        Some(transaction::run(database, operations, &server.0.entropy, waited))
+    /// Runs a transaction of a session, or of this process.
+    fn run(
+        &mut self,
+        server: &Server,
+        session: Option<u64>,
+        name: &str,
+        operations: &[Value],
+        waited: u64,
+    ) -> Option<Outcome> {
+        let database = self.databases.get(name)?;
+        let holds = |lock: &str| session.is_some_and(|session| self.locks.holds(lock, session));
+        let reserved = session.is_some() && Self::is_reserved(name);
+        let context = Context { entropy: &server.0.entropy, waited, holds: &holds, reserved };
+        Some(transaction::run(database, operations, &context))
     }
 
-    fn apply(&mut self, name: &str, changes: &[Change]) {
+    /// Prepares for more of what a transaction had to scan for.
+    fn learn_lookups(&mut self, name: &str, done: &Done) {
         let Some(database) = self.databases.get_mut(name) else { return };
-        database.apply(changes);
-        if let Some(observers) = self.observers.get_mut(name) {
-            observe::tell(observers, database, changes);
+        for (table, column) in &done.scanned {
+            database.tables[*table].look_up(*column);
         }
-        let mut lost = Vec::new();
-        for (id, session) in &mut self.sessions {
-            let watching = session.monitors.iter().filter(|monitor| monitor.database == name);
-            let updates: Vec<_> = watching.filter_map(|monitor| monitor.update(database, changes)).collect();
-            for (method, params) in updates {
-                let Value::Array(params) = params else { continue };
-                if !session.send(&Message::Notification { method: method.to_owned(), params }) {
-                    lost.push(*id);
-                }
+    }
+
+    /// The one place where a commit becomes the state. An error means that nothing has happened.
+    fn commit(&mut self, name: &str, done: &Done) -> Result<(), Failure> {
+        if let Some(database) = self.databases.get_mut(name) {
+            let mut journal = self.journals.get_mut(name);
+            if let Some(journal) = &mut journal {
+                let kept = journal.commit(database, &done.changes, done.durable, &done.comment);
+                kept.map_err(|error| Failure::new("I/O error", error.to_string()))?;
+            }
+            database.apply(&done.changes);
+            if let Some(observers) = self.observers.get_mut(name) {
+                observe::tell(observers, database, &done.changes);
+            }
+            if let Some(journal) = journal {
+                journal.tidy(database);
             }
         }
-        for id in lost {
-            self.sessions.remove(&id);
-        }
+        self.tell(name, &done.changes);
+        Ok(())
     }
 
     fn follow_ups(&self, database: &str, changes: &[Change]) -> Vec<Value> {
@@ -282,14 +323,5 @@ impl State {
             }
         }
         operations
-    }
-
-    /// Sends to a session; one that does not keep up is lost.
-    fn send(&mut self, session: u64, message: &Message) {
-        if let Some(known) = self.sessions.get_mut(&session)
-            && !known.send(message)
-        {
-            self.sessions.remove(&session);
-        }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use nuage_ovsdb::Uuid;
-use nuage_ovsdb::value::{Atom, Datum};
+use nuage_ovsdb::value::Atom;
 
 use super::Server;
 use super::storage::{Change, Column, Database, RowData, Table};
@@ -59,9 +59,13 @@ impl<'a> RowChange<'a> {
         let (Some(row), Some(Column::Data(position))) = (row, self.table.column(column)) else {
             return Vec::new();
         };
-        let Some(Datum::Set(set)) = row.values.get(position) else { return Vec::new() };
-        let string = |atom: &'a Atom| if let Atom::String(text) = atom { Some(text.as_str()) } else { None };
-        set.iter().filter_map(string).collect()
+        let string = |atom: &'a Atom| if let Atom::String(text) = atom { Some(&**text) } else { None };
+        row.values
+            .get(position)
+            .into_iter()
+            .flat_map(nuage_ovsdb::value::Datum::atoms)
+            .filter_map(string)
+            .collect()
     }
 }
 

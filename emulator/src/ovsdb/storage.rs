@@ -1,13 +1,19 @@
-//! A database's rows in memory: tables, unique indexes, counts of strong references. Holds committed state only and
-//! checks nothing; a transaction decides what comes here.
+//! A database's rows in memory: tables, unique indexes, lookups by value, counts of strong references and the sources of
+//! weak ones. Holds committed state only and checks nothing; a transaction decides what comes here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nuage_ovsdb::Uuid;
-use nuage_ovsdb::schema::{BaseType, ColumnSchema, ColumnType, DatabaseSchema, TableSchema};
+use nuage_ovsdb::schema::{AtomicType, BaseType, ColumnSchema, ColumnType, DatabaseSchema, TableSchema};
+use nuage_ovsdb::text;
 use nuage_ovsdb::value::{Atom, Datum};
 use serde_json::{Map, Value, json};
+
+/// From how many rows on a column that is asked for by value gets a lookup of its own. Fewer are scanned as fast.
+const LOOKUP_ROWS: usize = 128;
+/// How many columns of a table may have one: each costs memory and time at every commit, and clients choose them.
+const LOOKUP_COLUMNS: usize = 4;
 
 /// One committed or pending state of a row. Never changed in place: whoever holds it may keep it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +21,7 @@ pub(super) struct RowData {
     /// Changes with every commit that changes the row.
     pub(super) version: Uuid,
     /// In the order of the table's columns.
-    pub(super) values: Vec<Datum>,
+    pub(super) values: Box<[Datum]>,
 }
 
 impl RowData {
@@ -37,20 +43,56 @@ pub(super) enum Column {
     Data(usize),
 }
 
+/// A column that refers to rows: the table its keys refer to, the table its values refer to, each with whether weakly.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReferenceColumn {
+    pub(super) column: usize,
+    pub(super) key: Option<(usize, bool)>,
+    pub(super) value: Option<(usize, bool)>,
+}
+
+impl ReferenceColumn {
+    pub(super) fn is_weak(&self) -> bool {
+        [self.key, self.value].into_iter().flatten().any(|(_, weak)| weak)
+    }
+
+    /// The rows that a value of this column refers to: table, row, and whether weakly.
+    pub(super) fn targets<'a>(
+        &self,
+        datum: &'a Datum,
+    ) -> impl Iterator<Item = (usize, Uuid, bool)> + use<'a> {
+        let (key, value) = (self.key, self.value);
+        let refer = |to: Option<(usize, bool)>, atom: &Atom| match (to, atom) {
+            (Some((table, weak)), Atom::Uuid(uuid)) => Some((table, *uuid, weak)),
+            _ => None,
+        };
+        let atoms = datum.atoms().iter().filter_map(move |atom| refer(key, atom));
+        atoms.chain(datum.pairs().iter().flat_map(move |(k, v)| [refer(key, k), refer(value, v)]).flatten())
+    }
+}
+
 /// A table and its rows.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) columns: Vec<(String, ColumnSchema)>,
-    pub(super) schema: TableSchema,
+    /// `"name":` of each column, ready for the wire.
+    tokens: Vec<Vec<u8>>,
+    pub(super) defaults: Vec<Datum>,
+    pub(super) max_rows: Option<u64>,
     pub(super) is_root: bool,
     /// The columns of each unique index.
     pub(super) indexes: Vec<Vec<usize>>,
+    pub(super) reference_columns: Vec<ReferenceColumn>,
     pub(super) rows: BTreeMap<Uuid, Arc<RowData>>,
     /// For each unique index, whose row has which key.
     keys: Vec<BTreeMap<Vec<Datum>, Uuid>>,
+    /// For columns that are asked for by value, which rows have which.
+    lookups: BTreeMap<usize, BTreeSet<(Datum, Uuid)>>,
     /// How many strong references rows of this table have, where there are any.
     references: BTreeMap<Uuid, u64>,
+    /// Which rows (of which table) refer weakly to a row of this table.
+    weak_sources: BTreeMap<Uuid, BTreeSet<(usize, Uuid)>>,
 }
 
 /// A row that a commit changed: before and after.
@@ -70,28 +112,52 @@ pub(super) struct Database {
     positions: BTreeMap<String, usize>,
 }
 
+/// Which rows of a table can have the values that are asked for.
+pub(super) enum Candidates {
+    All,
+    These(Vec<Uuid>),
+}
+
 /// The type of `_uuid` and `_version`.
 pub(super) fn uuid_type() -> ColumnType {
-    let key = BaseType::plain(nuage_ovsdb::schema::AtomicType::Uuid);
-    ColumnType { key, value: None, min: 1, max: Some(1) }
+    ColumnType { key: BaseType::plain(AtomicType::Uuid), value: None, min: 1, max: Some(1) }
 }
 
 impl Table {
-    fn new(name: &str, schema: &TableSchema, is_root: bool) -> Self {
+    fn new(name: &str, schema: &TableSchema, is_root: bool, positions: &BTreeMap<String, usize>) -> Self {
         let columns: Vec<_> =
             schema.columns.iter().map(|(name, column)| (name.clone(), column.clone())).collect();
         let position = |wanted: &String| columns.iter().position(|(name, _)| name == wanted);
         let indexes: Vec<Vec<usize>> =
             schema.indexes.iter().map(|names| names.iter().filter_map(position).collect()).collect();
+        let target = |base: &BaseType| {
+            let reference = base.reference.as_ref()?;
+            Some((*positions.get(&reference.table)?, reference.weak))
+        };
+        let reference_columns = columns.iter().enumerate().filter_map(|(column, (_, schema))| {
+            let (key, value) = (target(&schema.kind.key), schema.kind.value.as_ref().and_then(target));
+            (key.is_some() || value.is_some()).then_some(ReferenceColumn { column, key, value })
+        });
+        let token = |(name, _): &(String, ColumnSchema)| {
+            let mut token = Vec::new();
+            text::string(&mut token, name);
+            token.push(b':');
+            token
+        };
         Self {
             name: name.to_owned(),
-            schema: schema.clone(),
+            tokens: columns.iter().map(token).collect(),
+            defaults: columns.iter().map(|(_, column)| column.kind.default_datum()).collect(),
+            max_rows: schema.max_rows,
             is_root,
             keys: vec![BTreeMap::new(); indexes.len()],
             indexes,
+            reference_columns: reference_columns.collect(),
             columns,
             rows: BTreeMap::new(),
+            lookups: BTreeMap::new(),
             references: BTreeMap::new(),
+            weak_sources: BTreeMap::new(),
         }
     }
 
@@ -120,7 +186,7 @@ impl Table {
         }
     }
 
-    /// The rows' key in an index.
+    /// The row's key in an index.
     pub(super) fn key(&self, index: usize, row: &RowData) -> Vec<Datum> {
         self.indexes[index].iter().map(|position| row.values[*position].clone()).collect()
     }
@@ -130,9 +196,43 @@ impl Table {
         self.keys[index].get(key).copied()
     }
 
+    /// Which rows can have all these values; the columns of `missing` would have told it with a lookup.
+    pub(super) fn candidates(&self, given: &BTreeMap<usize, &Datum>, missing: &mut Vec<usize>) -> Candidates {
+        for (index, columns) in self.indexes.iter().enumerate() {
+            let key: Option<Vec<Datum>> =
+                columns.iter().map(|column| Some((*given.get(column)?).clone())).collect();
+            if let Some(key) = key {
+                return Candidates::These(self.find(index, &key).into_iter().collect());
+            }
+        }
+        for (column, datum) in given {
+            if let Some(lookup) = self.lookups.get(column) {
+                let range = ((*datum).clone(), Uuid::nil())..=((*datum).clone(), Uuid::max());
+                return Candidates::These(lookup.range(range).map(|(_, uuid)| *uuid).collect());
+            }
+        }
+        if self.rows.len() >= LOOKUP_ROWS && self.lookups.len() < LOOKUP_COLUMNS {
+            missing.extend(given.keys().next());
+        }
+        Candidates::All
+    }
+
+    /// From now on rows are found by this column's value.
+    pub(super) fn look_up(&mut self, column: usize) {
+        if self.lookups.len() < LOOKUP_COLUMNS && !self.lookups.contains_key(&column) {
+            let lookup = self.rows.iter().map(|(uuid, row)| (row.values[column].clone(), *uuid)).collect();
+            self.lookups.insert(column, lookup);
+        }
+    }
+
     /// How many strong references a row has.
     pub(super) fn reference_count(&self, uuid: Uuid) -> u64 {
         self.references.get(&uuid).copied().unwrap_or(0)
+    }
+
+    /// Which rows refer weakly to a row.
+    pub(super) fn weak_sources(&self, uuid: Uuid) -> impl Iterator<Item = (usize, Uuid)> {
+        self.weak_sources.get(&uuid).into_iter().flatten().copied()
     }
 
     /// These columns of a row as an object.
@@ -145,47 +245,82 @@ impl Table {
         columns.iter().map(|column| (self.column_name(*column).to_owned(), value(column))).collect()
     }
 
+    /// Appends these columns of a row as an object.
+    pub(super) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        uuid: Uuid,
+        row: &RowData,
+        columns: impl IntoIterator<Item = Column>,
+    ) {
+        let mut separator = b'{';
+        for column in columns {
+            out.push(separator);
+            separator = b',';
+            self.write_name(out, column);
+            match column {
+                Column::Uuid => text::uuid(out, uuid),
+                Column::Version => text::uuid(out, row.version),
+                Column::Data(position) => row.values[position].write(out),
+            }
+        }
+        if separator == b'{' {
+            out.push(b'{');
+        }
+        out.push(b'}');
+    }
+
+    /// Appends a column's name and a colon.
+    pub(super) fn write_name(&self, out: &mut Vec<u8>, column: Column) {
+        out.extend_from_slice(match column {
+            Column::Uuid => br#""_uuid":"#,
+            Column::Version => br#""_version":"#,
+            Column::Data(position) => &self.tokens[position],
+        });
+    }
+
     /// All columns, those that every table has included.
     pub(super) fn all_columns(&self) -> Vec<Column> {
         let data = (0..self.columns.len()).map(Column::Data);
         [Column::Uuid, Column::Version].into_iter().chain(data).collect()
     }
 
-    fn apply(&mut self, change: &Change) {
+    fn forget(&mut self, change: &Change) {
+        let Some(old) = &change.old else { return };
         for index in 0..self.indexes.len() {
-            if let Some(old) = &change.old {
-                let key = self.key(index, old);
-                // Another row may have taken the key in the same transaction.
-                if self.keys[index].get(&key) == Some(&change.uuid) {
-                    self.keys[index].remove(&key);
-                }
-            }
+            let key = self.key(index, old);
+            self.keys[index].remove(&key);
         }
-        match &change.new {
-            Some(new) => drop(self.rows.insert(change.uuid, Arc::clone(new))),
-            None => drop(self.rows.remove(&change.uuid)),
+        for (column, lookup) in &mut self.lookups {
+            lookup.remove(&(old.values[*column].clone(), change.uuid));
         }
     }
 
-    fn apply_keys(&mut self, change: &Change) {
-        if let Some(new) = &change.new {
-            for index in 0..self.indexes.len() {
-                let key = self.key(index, new);
-                self.keys[index].insert(key, change.uuid);
-            }
+    fn learn(&mut self, change: &Change) {
+        let Some(new) = &change.new else {
+            self.rows.remove(&change.uuid);
+            return;
+        };
+        for index in 0..self.indexes.len() {
+            let key = self.key(index, new);
+            self.keys[index].insert(key, change.uuid);
         }
+        for (column, lookup) in &mut self.lookups {
+            lookup.insert((new.values[*column].clone(), change.uuid));
+        }
+        self.rows.insert(change.uuid, Arc::clone(new));
     }
 }
 
 impl Database {
     pub(super) fn new(schema: DatabaseSchema) -> Self {
-        let tables: Vec<Table> = schema
+        let positions: BTreeMap<String, usize> =
+            schema.tables.keys().enumerate().map(|(position, name)| (name.clone(), position)).collect();
+        let tables = schema
             .tables
             .iter()
-            .map(|(name, table)| Table::new(name, table, schema.is_root(table)))
+            .map(|(name, table)| Table::new(name, table, schema.is_root(table), &positions))
             .collect();
-        let positions =
-            tables.iter().enumerate().map(|(position, table)| (table.name.clone(), position)).collect();
         Self { schema, tables, positions }
     }
 
@@ -193,49 +328,60 @@ impl Database {
         self.positions.get(name).copied()
     }
 
-    /// The references of a row to rows of other tables: table, row, and whether the reference is weak.
-    pub(super) fn references(&self, table: usize, row: &RowData) -> Vec<(usize, Uuid, bool)> {
-        let mut found = Vec::new();
-        for ((_, column), datum) in self.tables[table].columns.iter().zip(&row.values) {
-            let mut collect = |base: &BaseType, atoms: &mut dyn Iterator<Item = &Atom>| {
-                let Some(reference) = &base.reference else { return };
-                let Some(target) = self.table(&reference.table) else { return };
-                let uuids =
-                    atoms.filter_map(|atom| if let Atom::Uuid(uuid) = atom { Some(*uuid) } else { None });
-                found.extend(uuids.map(|uuid| (target, uuid, reference.weak)));
-            };
-            match datum {
-                Datum::Set(set) => collect(&column.kind.key, &mut set.iter()),
-                Datum::Map(map) => {
-                    collect(&column.kind.key, &mut map.keys());
-                    if let Some(value) = &column.kind.value {
-                        collect(value, &mut map.values());
-                    }
-                }
-            }
-        }
-        found
+    /// The references of a row to other rows: table, row, and whether the reference is weak. A reference to itself keeps
+    /// no row and counts for nothing, as in the real server.
+    pub(super) fn references<'a>(
+        &'a self,
+        table: usize,
+        uuid: Uuid,
+        row: &'a RowData,
+    ) -> impl Iterator<Item = (usize, Uuid, bool)> + 'a {
+        let columns = self.tables[table].reference_columns.iter();
+        columns
+            .flat_map(|column| column.targets(&row.values[column.column]))
+            .filter(move |(_, target, _)| *target != uuid)
     }
 
     /// Makes a commit's changes the state.
     pub(super) fn apply(&mut self, changes: &[Change]) {
         for change in changes {
-            for (old, sign) in [(&change.old, false), (&change.new, true)] {
-                let Some(row) = old else { continue };
-                for (target, uuid, _) in
-                    self.references(change.table, row).into_iter().filter(|(.., weak)| !weak)
-                {
-                    let count = self.tables[target].references.entry(uuid).or_default();
-                    *count = if sign { *count + 1 } else { count.saturating_sub(1) };
+            self.refer(change, change.old.as_ref(), false);
+            self.refer(change, change.new.as_ref(), true);
+            self.tables[change.table].forget(change);
+        }
+        // Only now: another row may have had the key in an index until this commit.
+        for change in changes {
+            self.tables[change.table].learn(change);
+        }
+    }
+
+    fn refer(&mut self, change: &Change, row: Option<&Arc<RowData>>, begins: bool) {
+        let Some(row) = row else { return };
+        if self.tables[change.table].reference_columns.is_empty() {
+            return;
+        }
+        let references: Vec<_> = self.references(change.table, change.uuid, row).collect();
+        for (target, uuid, weak) in references {
+            let source = (change.table, change.uuid);
+            let table = &mut self.tables[target];
+            match (weak, begins) {
+                (true, true) => drop(table.weak_sources.entry(uuid).or_default().insert(source)),
+                (true, false) => {
+                    let sources = table.weak_sources.entry(uuid).or_default();
+                    sources.remove(&source);
+                    if sources.is_empty() {
+                        table.weak_sources.remove(&uuid);
+                    }
+                }
+                (false, true) => *table.references.entry(uuid).or_default() += 1,
+                (false, false) => {
+                    let count = table.references.entry(uuid).or_default();
+                    *count = count.saturating_sub(1);
                     if *count == 0 {
-                        self.tables[target].references.remove(&uuid);
+                        table.references.remove(&uuid);
                     }
                 }
             }
-            self.tables[change.table].apply(change);
-        }
-        for change in changes {
-            self.tables[change.table].apply_keys(change);
         }
     }
 }

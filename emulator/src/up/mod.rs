@@ -41,6 +41,7 @@ pub enum Ports {
 
 /// What to run.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own; any combination makes sense")]
 pub struct Options {
     /// The site's directory.
     pub directory: PathBuf,
@@ -54,6 +55,10 @@ pub struct Options {
     pub empty: bool,
     /// How many nodes.
     pub nodes: u16,
+    /// Whether the switches' rows outlive the process, in `state` below the directory.
+    pub persist: bool,
     /// Whether the switches listen on TCP, too.
     pub vrs_tcp: bool,
+    /// Whether the switches listen on TLS, too, for clients with a certificate of the site's authority.
+    pub vrs_tls: bool,
 }

@@ -24,6 +24,8 @@ use crate::http::{HttpService, PeerCertificate, in_process};
 use crate::kube::Kube;
 use crate::monitor::{Monitor, MonitorOptions};
 use crate::node::{self, NodeFiles};
+use crate::ovsdb::Listener;
+use crate::ovsdb::persist::FileMedium;
 use crate::pki::{Identity, Pki};
 use crate::serve::{ClientCertificate, Front, acceptor, serve};
 use crate::vrs::{Vrs, VrsOptions};
@@ -36,6 +38,10 @@ const VSD_URL: &str = "https://vsd/nuage/api/v6";
 const POOL: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 20, 0, 0), 16);
 const SUBNET_PREFIX: u8 = 24;
 const MAX_NODES: u16 = 1000;
+/// The first switch's port with `--ports default`; each further one has the next.
+const VRS_TCP_PORT: u16 = 6640;
+/// The same for TLS, beyond the ports that [`MAX_NODES`] switches take for TCP.
+const VRS_TLS_PORT: u16 = 16640;
 const SOCKET_MODE: u32 = 0o600;
 
 /// A running site.
@@ -154,17 +160,26 @@ impl Site {
             let mut node = json!({ "name": name });
             if options.components.contains(&Component::Vrs) {
                 let vrs_options = VrsOptions { empty: options.empty, system_id: name.clone() };
-                let vrs = Vrs::new(ground.entropy.clone(), &vrs_options)?;
+                let vrs = self.open_switch(options, ground, &vrs_options)?;
                 vrs.server().set_faults(SwitchFaults::new(ground.faults.clone(), &name));
                 let socket = place.join("db.sock");
                 let _ = std::fs::remove_file(&socket);
                 let listener = UnixListener::bind(&socket).map_err(Error::file(&socket))?;
-                self.run(vrs.server().clone().listen_unix(listener));
+                self.run(vrs.server().clone().listen(Listener::Unix(listener)));
                 node["vrs"] = json!(format!("unix:{}", socket.display()));
                 if options.vrs_tcp {
-                    let (listener, address) = self.listen(options, 6640 + number - 1).await?;
-                    self.run(vrs.server().clone().listen_tcp(listener));
+                    let (listener, address) = self.listen(options, VRS_TCP_PORT + number - 1).await?;
+                    self.run(vrs.server().clone().listen(Listener::Tcp(listener)));
                     node["vrs_tcp"] = json!(format!("tcp:{address}"));
+                }
+                if options.vrs_tls {
+                    let (listener, address) = self.listen(options, VRS_TLS_PORT + number - 1).await?;
+                    let tls = acceptor(&ground.pki, &ground.server, ClientCertificate::Required)?;
+                    self.run(vrs.server().clone().listen(Listener::Tls(listener, tls)));
+                    node["vrs_tls"] = json!(format!("ssl:{address}"));
+                    let client = ground.pki.client(&name, node::ENTERPRISE)?;
+                    write_secret(&place.join("vrs-client.pem"), client.certificate.as_bytes())?;
+                    write_secret(&place.join("vrs-client.key"), client.key.as_bytes())?;
                 }
                 self.sockets.push(socket.clone());
                 switches.push(Switch { name, socket, vrs });
@@ -176,6 +191,18 @@ impl Site {
         }
         self.endpoints.insert("nodes".into(), Value::Array(nodes));
         Ok(switches)
+    }
+
+    fn open_switch(&self, options: &Options, ground: &Ground, switch: &VrsOptions) -> Result<Vrs, Error> {
+        if !options.persist {
+            return Ok(Vrs::new(ground.entropy.clone(), switch)?);
+        }
+        let place = self.directory.path.join("state").join(&switch.system_id);
+        make(&place)?;
+        let path = place.join("conf.db");
+        let medium = FileMedium::open(&path).map_err(Error::file(&path))?;
+        Vrs::kept(ground.entropy.clone(), switch, Box::new(medium), ground.clock.clone())
+            .map_err(|error| Error::State { path, reason: error.to_string() })
     }
 
     async fn start_vsd(&mut self, options: &Options, ground: &Ground) -> Result<Option<Vsd>, Error> {

@@ -1,15 +1,20 @@
 //! The emulated VRS: an OVSDB server that carries Open vSwitch's schema with the two Nuage tables, a bridge alubr0 and a
 //! controller, as a node has it before the first container. Resolving ports is the controller's business.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use nuage_ovsdb::Error;
 use nuage_ovsdb::schema::DatabaseSchema;
 use nuage_ovsdb::value::Row;
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 
+use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::faults::Values;
 use crate::ovsdb::Server;
+use crate::ovsdb::persist::{Medium, OpenError};
 
 /// The schema that the emulated VRS serves and that a real ovsdb-server can carry: upstream's tables and columns as
 /// facts, and the Nuage tables without an index, as nothing public says that a VRS has one.
@@ -18,6 +23,10 @@ pub const SCHEMA: &str = include_str!("../schema/vswitch.ovsschema");
 pub const DATABASE: &str = "Open_vSwitch";
 /// The bridge that a VRS puts containers into.
 pub const BRIDGE: &str = "alubr0";
+/// The number of the first port that is not the bridge's own.
+const FIRST_OFPORT: i64 = 1;
+/// The number of a bridge's own port (OpenFlow's `OFPP_LOCAL`).
+const LOCAL_OFPORT: i64 = 65534;
 /// How much of a stream in memory may be unread, in bytes, each way.
 const PIPE_BYTES: usize = 64 << 10;
 
@@ -39,6 +48,17 @@ pub struct VrsOptions {
     pub system_id: String,
 }
 
+/// Why a VRS does not come back.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// Never in practice: only if a built-in schema were none.
+    #[error(transparent)]
+    Schema(#[from] Error),
+    /// Its file.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
 /// An emulated VRS. Clones are handles of the same one.
 #[derive(Clone, Debug)]
 pub struct Vrs {
@@ -51,12 +71,60 @@ impl Vrs {
     /// # Errors
     /// Never in practice: only if a built-in schema were none.
     pub fn new(entropy: Entropy, options: &VrsOptions) -> Result<Self, Error> {
+        let (vrs, _) = Self::bare(entropy)?;
+        if !options.empty {
+            vrs.server.transact(DATABASE, &ready_rows(&options.system_id));
+        }
+        Ok(vrs)
+    }
+
+    /// A switch without rows, and the number of its next port.
+    fn bare(entropy: Entropy) -> Result<(Self, Arc<AtomicI64>), Error> {
         let server = Server::new(vec![schema()?], entropy)?;
         server.follow_up("Open_vSwitch", configure);
-        if !options.empty {
-            server.transact(DATABASE, &ready_rows(&options.system_id));
+        let next = Arc::new(AtomicI64::new(FIRST_OFPORT));
+        let ports = Arc::clone(&next);
+        server.follow_up("Interface", move |row| attach(row, &ports));
+        Ok((Self { server }, next))
+    }
+
+    /// A running VRS whose rows outlive the process; those that it left there are there again, otherwise it begins as
+    /// [`Vrs::new`] does.
+    ///
+    /// # Errors
+    /// The medium cannot be used.
+    pub fn kept(
+        entropy: Entropy,
+        options: &VrsOptions,
+        medium: Box<dyn Medium>,
+        clock: Clock,
+    ) -> Result<Self, KeepError> {
+        let (vrs, next_port) = Self::bare(entropy)?;
+        if vrs.server.persist(DATABASE, medium, clock)? {
+            vrs.come_back(&next_port);
+        } else if !options.empty {
+            vrs.server.transact(DATABASE, &ready_rows(&options.system_id));
         }
-        Ok(Self { server })
+        Ok(vrs)
+    }
+
+    /// What the switch says of itself does not outlive the process (ephemeral columns), so it says it anew; the numbers of
+    /// its ports do, so new ones go on behind them.
+    fn come_back(&self, next_port: &AtomicI64) {
+        let interfaces = self.server.columns(DATABASE, "Interface", &["ofport"]);
+        let taken = interfaces.iter().filter_map(|row| row.get("ofport")?.as_i64());
+        let last = taken.filter(|number| *number < LOCAL_OFPORT).max();
+        next_port.store(last.map_or(FIRST_OFPORT, |last| last + 1), Ordering::Relaxed);
+        let again = json!({"role": "master", "is_connected": true});
+        let attached = json!([["ofport", "!=", ["set", []]]]);
+        let up = json!({"admin_state": "up", "link_state": "up"});
+        self.server.transact(
+            DATABASE,
+            &[
+                json!({"op": "update", "table": "Controller", "where": [], "row": again}),
+                json!({"op": "update", "table": "Interface", "where": attached, "row": up}),
+            ],
+        );
     }
 
     /// Its OVSDB server.
@@ -154,6 +222,23 @@ fn configure(row: &Row) -> Option<Row> {
         .then(|| Row::from([("cur_cfg".to_owned(), json!(number("next_cfg")))]))
 }
 
+/// What ovs-vswitchd does when it has made an interface: it has an OpenFlow port number, is up, and there is no error.
+/// Clients wait for the number.
+fn attach(row: &Row, ports: &AtomicI64) -> Option<Row> {
+    let is = |column: &str, value: Value| row.get(column) == Some(&value);
+    if !is("ofport", json!(["set", []])) {
+        return None;
+    }
+    let asked = row.get("ofport_request").and_then(Value::as_i64);
+    let number = match asked {
+        Some(number) => number,
+        None if is("type", json!("internal")) && is("name", json!(BRIDGE)) => LOCAL_OFPORT,
+        None => ports.fetch_add(1, Ordering::Relaxed),
+    };
+    let up = |column: &str| (column.to_owned(), json!("up"));
+    Some(Row::from([("ofport".to_owned(), json!(number)), up("admin_state"), up("link_state")]))
+}
+
 /// What marks a controller that a fault has disconnected.
 fn lost_mark() -> Value {
     json!(["map", [["nuage-emulator-fault", "controller_lost"]]])
@@ -223,6 +308,74 @@ mod tests {
         let more = json!({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]});
         vrs.server().transact(DATABASE, &[more]);
         assert_eq!(vrs.server().rows(DATABASE, "Open_vSwitch")[0].1["cur_cfg"], 1);
+    }
+
+    #[test]
+    fn an_interface_gets_a_port_number_of_its_own() {
+        let vrs = vrs();
+        vrs.server().transact(DATABASE, &[
+            json!({"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": "nu1"}}),
+            json!({"op": "insert", "table": "Interface", "uuid-name": "j", "row": {"name": "nu2", "ofport_request": 7}}),
+            json!({"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": "nu1", "interfaces": ["set", [["named-uuid", "i"], ["named-uuid", "j"]]]}}),
+            json!({"op": "mutate", "table": "Bridge", "where": [], "mutations": [["ports", "insert", ["named-uuid", "p"]]]}),
+        ]);
+        let mut numbers: Vec<_> = vrs
+            .server()
+            .rows(DATABASE, "Interface")
+            .into_iter()
+            .map(|(_, row)| (row["name"].clone(), row["ofport"].clone(), row["link_state"].clone()))
+            .collect();
+        numbers.sort_by_key(|(name, ..)| name.to_string());
+        let up = json!("up");
+        assert_eq!(
+            numbers,
+            [
+                (json!(BRIDGE), json!(LOCAL_OFPORT), up.clone()),
+                (json!("nu1"), json!(FIRST_OFPORT), up.clone()),
+                (json!("nu2"), json!(7), up)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_switch_that_was_kept_has_its_interfaces_up_and_goes_on_with_their_numbers() {
+        let directory = tempfile::tempdir().unwrap();
+        let start = |seed| {
+            let medium = crate::ovsdb::persist::FileMedium::open(&directory.path().join("db")).unwrap();
+            let (entropy, options) = (Entropy::seeded(seed), VrsOptions::default());
+            Vrs::kept(entropy, &options, Box::new(medium), Clock::System).unwrap()
+        };
+        let add = |vrs: &Vrs, name: &str| {
+            let port = json!({"name": name, "interfaces": ["named-uuid", "i"]});
+            let mutations = json!([["ports", "insert", ["named-uuid", "p"]]]);
+            vrs.server().transact(
+                DATABASE,
+                &[
+                    json!({"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": name}}),
+                    json!({"op": "insert", "table": "Port", "uuid-name": "p", "row": port}),
+                    json!({"op": "mutate", "table": "Bridge", "where": [], "mutations": mutations}),
+                ],
+            );
+        };
+        let vrs = start(1);
+        add(&vrs, "p1");
+        drop(vrs);
+        let vrs = start(2);
+        add(&vrs, "p2");
+        let mut interfaces = vrs.server().columns(DATABASE, "Interface", &["name", "ofport", "link_state"]);
+        interfaces.sort_by_key(|row| row["name"].to_string());
+        let told: Vec<_> =
+            interfaces.iter().map(|row| [&row["name"], &row["ofport"], &row["link_state"]]).collect();
+        let up = &json!("up");
+        assert_eq!(
+            told,
+            [
+                [&json!(BRIDGE), &json!(LOCAL_OFPORT), up],
+                [&json!("p1"), &json!(FIRST_OFPORT), up],
+                [&json!("p2"), &json!(FIRST_OFPORT + 1), up],
+            ]
+        );
+        assert_eq!(vrs.server().columns(DATABASE, "Controller", &["role"])[0]["role"], "master");
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 
 pub mod cni;
 mod figures;
+pub mod ovsdb;
 pub mod scale;
 
 pub use figures::{Figure, Figures, median, percentile};

@@ -1,7 +1,7 @@
 //! Watching rows: deltas of either form become full rows before and after. Uses `monitor_cond` where rows are
 //! selected; a server that does not know it gets `monitor`, and the rows are selected here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use super::connection::{Subscription, UPDATE_QUEUE, Update};
 use super::{Client, unexpected};
 use crate::error::Error;
 use crate::schema::{ColumnType, TableSchema};
-use crate::value::{Atom, Datum, Row};
+use crate::value::Row;
 
 /// What to watch of one table.
 #[derive(Clone, Debug)]
@@ -196,22 +196,6 @@ fn second_form(table: &MonitorTable, old: Option<&Row>, change: &Value) -> Resul
 
 /// The symmetric difference of two sets; for a map, pairs that are new or changed, and removed pairs as they were.
 fn differ(kind: &ColumnType, before: &Value, difference: &Value) -> Option<Value> {
-    let read = |value| kind.read_any_size(value, &mut |_| None).ok();
-    let after = match (read(before)?, read(difference)?) {
-        (Datum::Set(a), Datum::Set(b)) => {
-            Datum::Set(a.symmetric_difference(&b).cloned().collect::<BTreeSet<Atom>>())
-        }
-        (Datum::Map(mut a), Datum::Map(b)) => {
-            for (key, value) in b {
-                if a.get(&key) == Some(&value) {
-                    a.remove(&key)
-                } else {
-                    a.insert(key, value)
-                };
-            }
-            Datum::Map(a)
-        }
-        _ => return None,
-    };
-    Some(after.to_json())
+    let read = |value| kind.read_sized(value, 0, None, &mut |_| None).ok();
+    Some(read(before)?.changed_by(&read(difference)?).to_json())
 }
