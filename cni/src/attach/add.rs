@@ -47,6 +47,7 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
     let journal = Journal::new(call.host, call.node);
     let _guard = lock(&journal, identity, Manners::Queueing, deadline).await?;
 
+    let looking = Instant::now();
     let peers = Peers::open(&work);
     let situation = Situation {
         entry: journal.load(&identity.port_name)?,
@@ -54,6 +55,7 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
         host_link: call.host.links.find(None, &identity.port_name).await?.is_some(),
         boot_id: boot_id(&*call.host.files),
     };
+    call.log.phase("look", looking);
     let plan = plan(&situation);
     if plan == Plan::LeaveAlone {
         return Err(Error::Exists { ifname: identity.ifname.clone() });

@@ -18,6 +18,8 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// `O_NOFOLLOW`: a link in the place of one of our files is somebody's trap.
 const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
+/// Few files here are longer, in bytes.
+const USUAL_BYTES: usize = 4 << 10;
 /// A file that is longer is cut instead of filled up with white space, in bytes.
 const LONGEST_PADDED: usize = 64 << 10;
 
@@ -87,8 +89,15 @@ fn create(path: &Path, content: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return replace(path, content),
         other => other?,
     };
-    let written =
-        file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| File::open(parent)?.sync_all());
+    let written = file.write_all(content).and_then(|()| {
+        let directory = File::open(parent)?;
+        // Each waits until the disk has emptied its cache, and they can wait for the same.
+        thread::scope(|scope| {
+            let name = thread::Builder::new().spawn_scoped(scope, || directory.sync_all())?;
+            file.sync_all()?;
+            name.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+        })
+    });
     if written.is_err() {
         let _ = fs::remove_file(path);
     }
@@ -113,7 +122,7 @@ fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
 impl Files for FileSystem {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let Some(file) = if_there(File::open(path))? else { return Ok(None) };
-        let mut content = Vec::new();
+        let mut content = Vec::with_capacity(USUAL_BYTES);
         file.take(limit + 1).read_to_end(&mut content)?;
         if content.len() as u64 > limit {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {limit} bytes")));
