@@ -232,6 +232,7 @@ impl Sandbox {
     /// As [`Sandbox::call`], by the executable.
     async fn execute(&self, site: &Site, command: &str, netns: bool) -> Outcome {
         let invocation = self.invocation(site, command, netns);
+        #[expect(clippy::disallowed_methods, reason = "a real process takes real time")]
         let running = tokio::task::spawn_blocking(move || {
             let mut process = Command::new(env!("CARGO_BIN_EXE_nuage-cni-k8s"));
             process.env_clear().envs(&invocation.environment);

@@ -1,12 +1,12 @@
 //! One connection: name, address, TCP, TLS, then hyper's HTTP/1.1. Never speaks without TLS; the caller bounds the time.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::select_ok;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::Uri;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -76,25 +76,33 @@ pub(super) async fn connect(origin: Origin, tls: Arc<ClientConfig>) -> Result<Se
     Ok(sender)
 }
 
-/// TCP to the first of the name's addresses that answers; the next one begins while one does not.
+/// TCP to the first of the name's addresses that answers. The next one is tried as soon as one has failed, or has not answered
+/// for a while.
 async fn dial(origin: &Origin) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> =
-        lookup_host((origin.host.as_str(), origin.port)).await?.take(MOST_ADDRESSES).collect();
-    let attempt = |(turn, address): (u32, SocketAddr)| {
-        Box::pin(async move {
-            if turn > 0 {
-                sleep(HEAD_START * turn).await;
-            }
-            TcpStream::connect(address).await
-        })
-    };
-    if addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    let mut addresses =
+        lookup_host((origin.host.as_str(), origin.port)).await?.take(MOST_ADDRESSES).peekable();
+    let mut attempts = FuturesUnordered::new();
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    loop {
+        match addresses.next() {
+            Some(address) => attempts.push(TcpStream::connect(address)),
+            None if attempts.is_empty() => return Err(failure),
+            None => {}
+        }
+        let more = addresses.peek().is_some();
+        tokio::select! {
+            biased;
+            Some(outcome) = attempts.next() => match outcome {
+                Ok(stream) => {
+                    // A request is one small message, and nothing comes before its answer.
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Err(error) => failure = error,
+            },
+            () = sleep(HEAD_START), if more => {}
+        }
     }
-    let (stream, _) = select_ok((0..).zip(addresses).map(attempt)).await?;
-    // A request is one small message, and nothing comes before its answer.
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 #[cfg(test)]
