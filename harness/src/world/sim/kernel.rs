@@ -200,6 +200,10 @@ impl State {
         routes: &[Route],
     ) -> Result<(), LinkError> {
         let missing = || LinkError::NoSuchLink(link.1.clone());
+        let others = self.inside.range((link.0, String::new())..(link.0 + 1, String::new()));
+        let others = others.filter(|((_, name), _)| *name != link.1);
+        let taken: BTreeSet<IpNet> =
+            others.flat_map(|(_, other)| other.link.routes.iter().map(|route| route.destination)).collect();
         let InsideLink { link: found, host_name } = self.inside.get_mut(link).ok_or_else(missing)?;
         self.touched.insert(host_name.clone());
         for address in addresses {
@@ -220,9 +224,14 @@ impl State {
                 let source = std::io::ErrorKind::NetworkUnreachable.into();
                 return Err(LinkError::Kernel { operation: "adding a route".to_owned(), source });
             }
-            if !found.routes.contains(route) {
-                found.routes.push(route.clone());
+            if found.routes.contains(route) {
+                continue;
             }
+            if taken.contains(&route.destination) {
+                let (destination, name) = (route.destination, link.1.clone());
+                return Err(LinkError::RouteTaken { destination, name });
+            }
+            found.routes.push(route.clone());
         }
         Ok(())
     }
