@@ -98,6 +98,19 @@ impl Kernel {
         }
     }
 
+    /// Whether a namespace is there.
+    pub fn has_namespace(&self, path: &Path) -> bool {
+        self.state().namespaces.contains_key(path)
+    }
+
+    /// The system goes down: every namespace goes with it.
+    pub fn power_off(&self) {
+        let paths: Vec<PathBuf> = self.state().namespaces.keys().cloned().collect();
+        for path in &paths {
+            self.remove_namespace(path);
+        }
+    }
+
     /// The names of the host's links.
     pub fn host_links(&self) -> Vec<String> {
         self.state().host.keys().cloned().collect()
