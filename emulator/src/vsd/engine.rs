@@ -248,13 +248,15 @@ impl Engine {
         }
     }
 
-    /// The objects of a collection that a query wants, in its order, and how many match before paging.
+    /// The objects of a collection that a query wants and that may be seen, in its order, and how many match before
+    /// paging.
     pub(super) fn list(
         &self,
         parent: Option<&Object>,
         entity: Name,
         edge: &Edge,
         query: &Query,
+        seen: &dyn Fn(&Object) -> bool,
     ) -> (usize, Vec<&Object>) {
         let all = self.collection(parent, entity, edge);
         let narrowed = query.filter.as_ref().and_then(|filter| self.narrowed(entity, filter, &all));
@@ -267,7 +269,7 @@ impl Engine {
         };
         let candidates = narrowed.as_ref().unwrap_or(&all);
         let found = candidates.iter().filter(hidden).filter_map(|id| self.store.get(*id));
-        let mut found: Vec<&Object> = found.filter(passes).collect();
+        let mut found: Vec<&Object> = found.filter(passes).filter(|object| seen(object)).collect();
         let count = found.len();
         if count > 1 {
             found.sort_by(|a, b| self.order(a, b, &query.order));
