@@ -6,6 +6,7 @@
 mod access;
 mod bulk;
 mod client;
+mod filters;
 
 use axum::body::Body;
 use client::{Client, Tree, address, secret, tree};

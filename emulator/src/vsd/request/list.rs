@@ -34,7 +34,8 @@ impl Request<'_> {
     ) -> Result<Response, Refusal> {
         let settings = Settings::of(engine);
         let filter = self.filter()?.filter(|filter| !filter.trim().is_empty());
-        let filter = filter.map(|filter| Filter::read(filter, self.text("x-nuage-filtertype")));
+        let filter =
+            filter.map(|filter| Filter::read(filter, self.text("x-nuage-filtertype"))).transpose()?;
         let (page, size) = (self.number("x-nuage-page"), self.number("x-nuage-pagesize"));
         let length = match (page, size, &filter) {
             // Clients take what comes with a filter for the first of several pages.

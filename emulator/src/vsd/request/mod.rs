@@ -25,6 +25,11 @@ const VERSIONS: [&str; 6] = ["v1_0", "v3_0", "v3_2", "v4_0", "v5_0", "v6"];
 
 const FILTER: HeaderName = HeaderName::from_static("x-nuage-filter");
 
+/// Whether a path segment names a version of the API.
+pub(super) fn is_version(segment: &str) -> bool {
+    VERSIONS.contains(&segment)
+}
+
 /// What came, without its body's framing.
 pub(super) struct Request<'a> {
     pub(super) method: &'a Method,
@@ -77,7 +82,7 @@ impl Request<'_> {
     fn target(&self, engine: &Engine) -> Result<Target, Refusal> {
         let unknown = || Refusal::no_such_path(self.path);
         let mut segments = self.path.split('/').filter(|segment| !segment.is_empty());
-        let version = segments.next().filter(|version| VERSIONS.contains(version));
+        let version = segments.next().filter(|version| is_version(version));
         version.ok_or_else(unknown)?;
         let segments: Vec<&str> = segments.collect();
         let entity = |segment: &str| engine.model.by_resource(segment).ok_or_else(unknown);
