@@ -7,10 +7,14 @@
     reason = "helpers of tests fail by panicking and say what is skipped"
 )]
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
+use nuage_emulator::pki::Pki;
+use nuage_emulator::up::{Component, Options, Ports, Site};
 use nuage_emulator::vsd::Vsd;
 use tokio::process::Command;
 
@@ -56,6 +60,62 @@ async fn the_python_client_logs_in_and_creates_reads_lists_updates_assigns_and_d
     let said = run(&python, &format!("{SCRIPTS}/session.py"), &[&url]).await;
     server.abort();
     assert!(said.lines().count() > 20, "{said}");
+}
+
+/// Runs one script against a fresh VSD.
+async fn script(test: &str, name: &str) {
+    let Some(python) = python(test).await else { return };
+    let (url, server) = served().await;
+    run(&python, &format!("{SCRIPTS}/{name}.py"), &[&url]).await;
+    server.abort();
+}
+
+#[tokio::test]
+async fn users_groups_and_permissions_decide_for_the_sdk() {
+    script("users_groups_and_permissions_decide_for_the_sdk", "people").await;
+}
+
+#[tokio::test]
+async fn the_sdk_makes_changes_and_deletes_several_objects_at_once_and_pages_and_groups() {
+    script("the_sdk_makes_changes_and_deletes_several_objects_at_once_and_pages_and_groups", "bulk").await;
+}
+
+#[tokio::test]
+async fn the_sdks_push_centre_is_told_every_change_once_and_in_order() {
+    script("the_sdks_push_centre_is_told_every_change_once_and_in_order", "push").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sdk_logs_in_with_a_certificate() {
+    let Some(python) = python("the_sdk_logs_in_with_a_certificate").await else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        directory: directory.path().join("site"),
+        ports: Ports::Auto,
+        bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        components: BTreeSet::from([Component::Vsd]),
+        empty: false,
+        nodes: 1,
+        persist: false,
+        vrs_tcp: false,
+        vrs_tls: false,
+    };
+    let site = Site::start(&options).await.unwrap();
+    let endpoint = site.endpoints()["vsd_cert"].as_str().unwrap().to_owned();
+    let url = endpoint.strip_suffix("/nuage/api").unwrap();
+    let pki = Pki::open(&site.path().join("pki")).unwrap();
+    let mut files = Vec::new();
+    for (user, organization) in [("csproot", "csp"), ("csproot", "elsewhere")] {
+        let identity = pki.client(user, organization).unwrap();
+        for (kind, text) in [("pem", &identity.certificate), ("key", &identity.key)] {
+            let path = directory.path().join(format!("{organization}.{kind}"));
+            std::fs::write(&path, text).unwrap();
+            files.push(path.display().to_string());
+        }
+    }
+    let arguments: Vec<&str> = std::iter::once(url).chain(files.iter().map(String::as_str)).collect();
+    run(&python, &format!("{SCRIPTS}/certificate.py"), &arguments).await;
+    site.stop().await;
 }
 
 #[tokio::test]

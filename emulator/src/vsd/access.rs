@@ -7,10 +7,9 @@ use http::StatusCode;
 use uuid::Uuid;
 
 use super::behaviour::{CSP, CSPROOT};
-use super::engine::Engine;
 use super::error::Refusal;
 use super::model::Name;
-use super::store::Object;
+use super::store::{Object, Store};
 
 /// What is allowed with an object; each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,15 +44,53 @@ enum Standing {
 
 impl Standing {
     /// The right of a tenant's user to an object of the own enterprise.
-    fn right(self, engine: &Engine, object: &Object) -> Right {
+    fn right(self, line: &Line) -> Right {
         match self {
-            Self::Administrator if object.entity == "enterprise" => Right::Change,
+            Self::Administrator if line.entity() == "enterprise" => Right::Change,
             Self::Administrator => Right::All,
-            Self::Designer if designed(engine, object) => Right::All,
+            Self::Designer if line.steps.iter().any(|step| DESIGNED.contains(&step.entity)) => Right::All,
             Self::Designer => Right::Read,
-            _ if COMMON.contains(&object.entity) => Right::Read,
+            _ if COMMON.contains(&line.entity()) => Right::Read,
             _ => Right::Nothing,
         }
+    }
+}
+
+/// An object and what it lies below, as far as rights follow from it: also of one that is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Line {
+    /// The enterprise that it belongs to. Containers and machines lie below nothing and say whose they are.
+    enterprise: Option<Uuid>,
+    /// The object first.
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Step {
+    id: Uuid,
+    entity: Name,
+    owner: Uuid,
+}
+
+impl Line {
+    /// The line of an object, whose parents `find` knows.
+    pub(super) fn of<'a>(object: &'a Object, find: impl Fn(Uuid) -> Option<&'a Object>) -> Self {
+        let mut line = Self { enterprise: None, steps: Vec::new() };
+        let mut next = Some(object);
+        while let Some(object) = next {
+            line.steps.push(Step { id: object.id, entity: object.entity, owner: object.owner });
+            if line.enterprise.is_none() {
+                let machine = MACHINES.contains(&object.entity);
+                let named = machine.then(|| object.reference("enterpriseID")).flatten();
+                line.enterprise = named.or((object.entity == "enterprise").then_some(object.id));
+            }
+            next = object.parent.and_then(|(_, id)| find(id));
+        }
+        line
+    }
+
+    fn entity(&self) -> Name {
+        self.steps.first().map_or("", |step| step.entity)
     }
 }
 
@@ -80,19 +117,19 @@ const DESIGNED: [Name; 4] = ["domain", "domaintemplate", "l2domain", "l2domainte
 
 impl Caller {
     /// What is known of a user.
-    pub(super) fn of(engine: &Engine, user: Uuid) -> Self {
-        let object = engine.store.get(user);
-        let enterprise =
-            object.and_then(|user| engine.store.ancestor(user, "enterprise")).map(|found| found.id);
-        let groups = || engine.store.members(user, "group").iter().filter_map(|id| engine.store.get(*id));
+    pub(super) fn of(store: &Store, user: Uuid) -> Self {
+        let object = store.get(user);
+        let enterprise = object.and_then(|user| store.ancestor(user, "enterprise")).map(|found| found.id);
+        let groups = || store.members(user, "group").iter().filter_map(|id| store.get(*id));
         let roles: BTreeSet<&str> = groups().filter_map(|group| group.text("role")).collect();
         let standing = standing(user, enterprise, &roles);
-        let everybody = engine.store.valued("group", "name", "Everybody").iter();
-        let everybody = everybody.filter(|group| {
-            let parent = engine.store.get(**group).and_then(|group| group.parent);
-            parent.map(|(_, id)| id) == enterprise
-        });
-        let grantees = groups().map(|group| group.id).chain([user]).chain(everybody.copied()).collect();
+        let mut grantees: BTreeSet<Uuid> = groups().map(|group| group.id).chain([user]).collect();
+        if let (Some(enterprise), false) = (enterprise, enterprise == Some(CSP)) {
+            // Every user of an enterprise counts as a member of its group of that name.
+            let groups = store.below(enterprise, "group").iter().filter_map(|id| store.get(*id));
+            let everybody = groups.filter(|group| group.text("name") == Some("Everybody"));
+            grantees.extend(everybody.map(|group| group.id));
+        }
         Self { user, enterprise, standing, grantees }
     }
 
@@ -107,13 +144,18 @@ impl Caller {
     }
 
     /// May see this.
-    pub(super) fn sees(&self, engine: &Engine, object: &Object) -> bool {
-        self.sees_all() || self.right(engine, object) >= Right::Read
+    pub(super) fn sees(&self, store: &Store, object: &Object) -> bool {
+        self.sees_all() || self.right(store, object) >= Right::Read
+    }
+
+    /// May see, or might have seen, what is or was here.
+    pub(super) fn sees_line(&self, store: &Store, line: &Line) -> bool {
+        self.sees_all() || self.right_to(store, line) >= Right::Read
     }
 
     /// 403 where the right to an object is less than `needed`.
-    pub(super) fn demand(&self, engine: &Engine, object: &Object, needed: Right) -> Result<(), Refusal> {
-        if self.standing == Standing::Root || self.right(engine, object) >= needed {
+    pub(super) fn demand(&self, store: &Store, object: &Object, needed: Right) -> Result<(), Refusal> {
+        if self.standing == Standing::Root || self.right(store, object) >= needed {
             return Ok(());
         }
         let Object { entity, id, .. } = object;
@@ -124,7 +166,7 @@ impl Caller {
     /// by this that neutron's plugin knows that it is no cloud management system.
     pub(super) fn demand_create(
         &self,
-        engine: &Engine,
+        store: &Store,
         parent: Option<&Object>,
         entity: Name,
         template: Option<Uuid>,
@@ -139,8 +181,8 @@ impl Caller {
         {
             return Ok(());
         }
-        let template = template.filter(|_| DESIGNED.contains(&entity)).and_then(|id| engine.store.get(id));
-        if template.is_some_and(|template| self.right(engine, template) >= Right::Use)
+        let template = template.filter(|_| DESIGNED.contains(&entity)).and_then(|id| store.get(id));
+        if template.is_some_and(|template| self.right(store, template) >= Right::Use)
             && self.enterprise == Some(parent.id)
         {
             return Ok(());
@@ -150,7 +192,7 @@ impl Caller {
             entity if ATTACHED.contains(&entity) || MACHINES.contains(&entity) => Right::Use,
             _ => Right::Extend,
         };
-        self.demand(engine, parent, needed)
+        self.demand(store, parent, needed)
     }
 
     fn demand_root(&self, entity: Name) -> Result<(), Refusal> {
@@ -166,39 +208,40 @@ impl Caller {
     }
 
     /// The right to an object.
-    fn right(&self, engine: &Engine, object: &Object) -> Right {
-        let owner = enterprise_of(engine, object);
+    fn right(&self, store: &Store, object: &Object) -> Right {
+        self.right_to(store, &Line::of(object, |id| store.get(id)))
+    }
+
+    fn right_to(&self, store: &Store, line: &Line) -> Right {
+        let (entity, owner) = (line.entity(), line.enterprise);
         let by_role = match self.standing {
-            Standing::Operator if PLATFORM.contains(&object.entity) || owner == Some(CSP) => Right::Read,
+            Standing::Operator if PLATFORM.contains(&entity) || owner == Some(CSP) => Right::Read,
             Standing::Root | Standing::Operator => Right::All,
-            Standing::CloudManager if MACHINES.contains(&object.entity) => Right::All,
+            Standing::CloudManager if MACHINES.contains(&entity) => Right::All,
             Standing::CloudManager | Standing::Spectator => Right::Read,
-            _ if owner.is_none() && object.entity == "license" => Right::Nothing,
+            _ if owner.is_none() && entity == "license" => Right::Nothing,
             _ if owner.is_none() => Right::Read,
             _ if owner != self.enterprise => Right::Nothing,
-            of_tenant => of_tenant.right(engine, object),
+            of_tenant => of_tenant.right(line),
         };
-        if by_role == Right::All { by_role } else { by_role.max(self.granted(engine, object)) }
+        if by_role == Right::All { by_role } else { by_role.max(self.granted(store, line)) }
     }
 
     /// What ownership and permissions give, on the object or on anything above it.
-    fn granted(&self, engine: &Engine, object: &Object) -> Right {
+    fn granted(&self, store: &Store, line: &Line) -> Right {
         let mut best = Right::Nothing;
-        let mut next = Some(object);
-        while let Some(object) = next {
-            if object.owner == self.user && object.entity != "enterprise" {
+        for step in &line.steps {
+            if step.owner == self.user && step.entity != "enterprise" {
                 return Right::All;
             }
-            let permissions = engine.store.below(object.id, "permission").iter();
-            let permissions = permissions.filter_map(|id| engine.store.get(*id));
-            let own = permissions.filter(|found| found.parent.is_some_and(|(_, parent)| parent == object.id));
+            let permissions = store.below(step.id, "permission").iter().filter_map(|id| store.get(*id));
+            let own = permissions.filter(|found| found.parent.is_some_and(|(_, parent)| parent == step.id));
             for permission in own {
                 let grantee = permission.reference("permittedEntityID");
                 if grantee.is_some_and(|grantee| self.grantees.contains(&grantee)) {
                     best = best.max(granted(permission.text("permittedAction")));
                 }
             }
-            next = object.parent.and_then(|(_, id)| engine.store.get(id));
         }
         best
     }
@@ -229,29 +272,6 @@ fn granted(action: Option<&str>) -> Right {
         Some("USE" | "INSTANTIATE") => Right::Use,
         _ => Right::Read,
     }
-}
-
-/// Whether an object is what designers make, or lies below it.
-fn designed(engine: &Engine, object: &Object) -> bool {
-    DESIGNED.contains(&object.entity)
-        || DESIGNED.iter().any(|entity| engine.store.ancestor(object, entity).is_some())
-}
-
-/// The enterprise that an object belongs to. Containers and machines lie below nothing and say whose they are.
-fn enterprise_of(engine: &Engine, object: &Object) -> Option<Uuid> {
-    let mut next = Some(object);
-    while let Some(object) = next {
-        if object.entity == "enterprise" {
-            return Some(object.id);
-        }
-        if MACHINES.contains(&object.entity)
-            && let Some(enterprise) = object.reference("enterpriseID")
-        {
-            return Some(enterprise);
-        }
-        next = object.parent.and_then(|(_, id)| engine.store.get(id));
-    }
-    None
 }
 
 fn denied(description: String) -> Refusal {

@@ -51,7 +51,7 @@ pub(super) fn acting(engine: &Engine, headers: &HeaderMap, user: Uuid) -> Result
     let Some(proxied) = headers.get("x-nuage-proxyuser").and_then(|value| value.to_str().ok()) else {
         return Ok(user);
     };
-    if !Caller::of(engine, user).manages_machines() {
+    if !Caller::of(&engine.store, user).manages_machines() {
         return Err(Refusal::denied(
             http::StatusCode::FORBIDDEN,
             "Permission denied",

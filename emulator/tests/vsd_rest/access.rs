@@ -260,3 +260,29 @@ async fn api_keys_live_as_long_as_the_system_configuration_says() {
     let me = tree.client.get("me").await.one();
     assert_eq!(me["APIKeyExpiry"], json!(1_700_000_000_123_u64 + 600_000));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_polls_for_events_hears_of_what_may_be_seen_and_of_nothing_else() {
+    let tree = tree().await;
+    let bob = tree.user(&tree.enterprise, "bob", None).await;
+    let zones = format!("domains/{}/zones", tree.domain);
+    let seen = tree.client.post(&zones, json!({ "name": "seen" })).await.id();
+    let permission = json!({ "permittedEntityID": bob, "permittedAction": "READ" });
+    tree.client.post(&format!("zones/{seen}/permissions"), permission).await.id();
+    let place = tree.get("bob", "events").await.json()["uuid"].as_str().unwrap().to_owned();
+
+    tree.client.post(&zones, json!({ "name": "unseen" })).await.id();
+    tree.client.put(&format!("zones/{seen}"), json!({ "description": "x" })).await;
+    tree.client.put(&format!("enterprises/{}", tree.enterprise), json!({ "description": "x" })).await;
+    let other = tree.client.post("enterprises", json!({ "name": "other" })).await.id();
+    tree.client.put(&format!("domains/{}", tree.domain), json!({ "description": "x" })).await;
+    let told = tree.get("bob", &format!("events?uuid={place}")).await.json();
+    let told: Vec<_> = told["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| (event["entityType"].as_str().unwrap(), event["entities"][0]["ID"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [("zone", seen.as_str()), ("enterprise", tree.enterprise.as_str())]);
+    assert_ne!(other, tree.enterprise);
+}

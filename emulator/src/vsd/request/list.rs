@@ -69,7 +69,7 @@ impl Request<'_> {
         let window = (!grouped).then_some((first, length));
         let query = Query { filter, order, window };
         let (mut count, found) =
-            engine.list(parent, entity, edge, &query, &|object| caller.sees(engine, object));
+            engine.list(parent, entity, edge, &query, &|object| caller.sees(&engine.store, object));
         let mut objects = shown(engine, &found, selection.as_ref(), *self.method == Method::HEAD);
         if grouped {
             count = objects.len();

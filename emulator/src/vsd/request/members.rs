@@ -25,7 +25,7 @@ impl Request<'_> {
     ) -> Result<(), Refusal> {
         let ids = self.ids(engine, entity)?;
         for object in ids.iter().chain([&owner]).filter_map(|id| engine.store.get(*id)) {
-            asking.caller.demand(engine, object, Right::Use)?;
+            asking.caller.demand(&engine.store, object, Right::Use)?;
         }
         engine.change(asking.user, |engine| self.reassign(engine, owner, entity, ids))
     }

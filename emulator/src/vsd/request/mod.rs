@@ -76,7 +76,7 @@ impl Request<'_> {
     /// makes machines for users that may not.
     fn asking(&self, engine: &Engine, user: Uuid) -> Result<Asking, Refusal> {
         let acting = auth::acting(engine, self.headers, user)?;
-        Ok(Asking { user: acting, caller: Caller::of(engine, user) })
+        Ok(Asking { user: acting, caller: Caller::of(&engine.store, user) })
     }
 
     fn target(&self, engine: &Engine) -> Result<Target, Refusal> {
@@ -129,7 +129,7 @@ impl Request<'_> {
         match *self.method {
             Method::GET | Method::HEAD if verbs.contains('R') => {
                 let object = engine.find(entity, &id.to_string())?;
-                asking.caller.demand(engine, object, Right::Read)?;
+                asking.caller.demand(&engine.store, object, Right::Read)?;
                 Ok(reply::array(StatusCode::OK, self.echoed(), vec![engine.render(object)]))
             }
             Method::PUT if verbs.contains('U') => {
@@ -167,7 +167,7 @@ impl Request<'_> {
         match *self.method {
             Method::GET | Method::HEAD if verbs.contains('R') => {
                 if let Some(parent) = object {
-                    asking.caller.demand(engine, parent, Right::Read)?;
+                    asking.caller.demand(&engine.store, parent, Right::Read)?;
                 }
                 self.list(engine, &asking.caller, object, (entity, edge))
             }
@@ -205,13 +205,13 @@ impl Request<'_> {
         id: Uuid,
         body: &Map<String, Value>,
     ) -> Result<(), Refusal> {
-        asking.caller.demand(engine, engine.find(entity, &id.to_string())?, Right::Change)?;
+        asking.caller.demand(&engine.store, engine.find(entity, &id.to_string())?, Right::Change)?;
         engine.change(asking.user, |engine| engine.update(entity, id, body, self.confirmed()))
     }
 
     /// Deletes an object, if the caller may.
     fn delete(&self, engine: &mut Engine, asking: &Asking, entity: Name, id: Uuid) -> Result<(), Refusal> {
-        asking.caller.demand(engine, engine.find(entity, &id.to_string())?, Right::All)?;
+        asking.caller.demand(&engine.store, engine.find(entity, &id.to_string())?, Right::All)?;
         engine.change(asking.user, |engine| engine.delete(entity, id, self.confirmed()))
     }
 
@@ -248,7 +248,7 @@ fn create_one(
     let body = body::object(body)?;
     let above = parent.and_then(|(_, id)| engine.store.get(id));
     let template = body.get("templateID").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
-    asking.caller.demand_create(engine, above, entity, template)?;
+    asking.caller.demand_create(&engine.store, above, entity, template)?;
     let id = engine.change(asking.user, |engine| engine.create(entity, parent, &body))?;
     Ok(engine.render(engine.find(entity, &id.to_string())?))
 }
