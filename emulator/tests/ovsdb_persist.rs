@@ -14,17 +14,21 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use generator::{Generator, Step, Subject};
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
 use nuage_emulator::ovsdb::Server;
 use nuage_emulator::ovsdb::persist::FileMedium;
+use nuage_ovsdb::client::{Client, Limits};
 use nuage_ovsdb::schema::DatabaseSchema;
 use peers::{Peer as _, Real, Session, is_installed};
 use serde_json::{Value, json};
 
 const EVERYTHING: &str = include_str!("ovsdb_differential_generated/everything.ovsschema");
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Requests of one story, about half of which change rows.
 const STORY: usize = 400;
 
@@ -264,4 +268,43 @@ fn a_set_that_is_replaced_by_another_lasts_although_their_difference_is_longer_t
     assert_eq!(rows_of_real(&mut real.connect()), rows);
     drop(real);
     assert_eq!(rows_of_ours(&open(&file, 2)), rows);
+}
+
+#[tokio::test]
+async fn a_database_that_a_client_has_converted_comes_back_with_its_schema_here_and_in_the_real_server() {
+    let name =
+        "a_database_that_a_client_has_converted_comes_back_with_its_schema_here_and_in_the_real_server";
+    if !is_installed(name) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("conf.db");
+    let server = open(&file, 1);
+    server.transact("Everything", &[json!({"op": "insert", "table": "few", "row": {"number": 1}})]);
+    let mut schema = json_schema();
+    schema["version"] = json!("7.8.9");
+    schema["tables"]["few"]["columns"]["extra"] = json!({"type": "string"});
+    schema["tables"].as_object_mut().unwrap().remove("pair");
+    let (near, far) = tokio::io::duplex(1 << 16);
+    tokio::spawn(server.clone().serve(far));
+    let client = Client::spawn(near, Limits::default());
+    client.call("set_db_change_aware", json!([true]), PATIENCE).await.unwrap();
+    client.call("convert", json!(["Everything", schema]), PATIENCE).await.unwrap();
+    server.transact(
+        "Everything",
+        &[json!({"op": "insert", "table": "few", "row": {"number": 2, "extra": "x"}})],
+    );
+    drop((client, server));
+    tokio::task::yield_now().await;
+
+    assert_eq!(tool(&["db-version"], &file), "7.8.9\n");
+    let select = json!({"op": "select", "table": "few", "where": [], "columns": ["number", "extra"], "sort": ["number"]});
+    let expected = json!([{"number": 1, "extra": ""}, {"number": 2, "extra": "x"}]);
+    let real = Real::on(&file);
+    assert_eq!(real.connect().call("transact", &[json!("Everything"), select.clone()])[0]["rows"], expected);
+    drop(real);
+    let again = open(&file, 2);
+    assert_eq!(again.transact("Everything", &[select])[0]["rows"], expected);
+    let told = json!({"op": "select", "table": "Database", "where": [["name", "==", "Everything"]], "columns": ["schema"]});
+    assert!(again.transact("_Server", &[told])[0]["rows"][0]["schema"].as_str().unwrap().contains("7.8.9"));
 }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::read::ValueError;
+
 /// What can go wrong between a client and an OVSDB server.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
@@ -16,7 +18,7 @@ pub enum Error {
     Malformed(String),
     /// A schema that is none.
     #[error("not an OVSDB schema: {0}")]
-    Schema(String),
+    Schema(#[from] ValueError),
     /// An answer of another shape than RFC 7047 gives it.
     #[error("unexpected answer to {method}: {answer}")]
     Unexpected {

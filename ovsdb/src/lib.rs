@@ -3,6 +3,7 @@
 pub mod client;
 pub mod constraint;
 pub mod error;
+pub mod members;
 pub mod operation;
 pub mod read;
 pub mod rpc;

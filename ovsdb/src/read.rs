@@ -28,15 +28,23 @@ pub struct ValueError {
     pub syntax: Option<String>,
 }
 
+impl ValueError {
+    /// A `syntax error` about `json`.
+    pub fn syntax(details: impl Into<String>, json: &Value) -> Self {
+        Self { syntax: Some(quote(json)), ..Self::unquoted(details) }
+    }
+
+    /// A `syntax error` that quotes nothing.
+    pub fn unquoted(details: impl Into<String>) -> Self {
+        Self { tag: "syntax error", details: details.into(), syntax: None }
+    }
+}
+
 /// JSON as the `syntax` member quotes it.
 pub fn quote(json: &Value) -> String {
     let mut out = Vec::new();
     text::json(&mut out, json);
     String::from_utf8(out).unwrap_or_default()
-}
-
-fn syntax(details: impl Into<String>, json: &Value) -> ValueError {
-    ValueError { tag: "syntax error", details: details.into(), syntax: Some(quote(json)) }
 }
 
 impl ColumnType {
@@ -70,7 +78,10 @@ impl ColumnType {
                 (1, Some(1)) => "exactly one member".to_owned(),
                 _ => format!("{min} to {} members", max.unwrap_or(UNLIMITED)),
             };
-            return Err(syntax(format!("{class} must have {expected} but {count} are present"), json));
+            return Err(ValueError::syntax(
+                format!("{class} must have {expected} but {count} are present"),
+                json,
+            ));
         }
         match &self.value {
             None => read_set(elements, &self.key, named),
@@ -89,7 +100,7 @@ fn elements<'a>(json: &'a Value, tag: &str) -> Result<&'a [Value], ValueError> {
     match json.as_array().map_or(&[][..], Vec::as_slice) {
         [Value::String(found), Value::Array(elements)] if found == tag => Ok(elements),
         [Value::String(found), Value::Null] if found == tag => Ok(&[]),
-        _ => Err(syntax(format!("expected [\"{tag}\", <array>]"), json)),
+        _ => Err(ValueError::syntax(format!("expected [\"{tag}\", <array>]"), json)),
     }
 }
 
@@ -114,7 +125,7 @@ fn read_map(
     let mut pairs = Vec::with_capacity(elements.len());
     for element in elements {
         let [k, v] = element.as_array().map_or(&[][..], Vec::as_slice) else {
-            return Err(syntax("expected 2-element array", element));
+            return Err(ValueError::syntax("expected 2-element array", element));
         };
         let k = read_atom(k, key, named)?;
         pairs.push((k, read_atom(v, value, named)?));
@@ -142,20 +153,19 @@ pub fn read_atom(json: &Value, base: &BaseType, named: Names<'_>) -> Result<Atom
         AtomicType::String => json.as_str().map(Atom::string),
         AtomicType::Uuid => return read_uuid(json, named).map(Atom::Uuid),
     };
-    let atom = read.ok_or_else(|| syntax(format!("expected {}", base.atomic.name()), json))?;
+    let atom = read.ok_or_else(|| ValueError::syntax(format!("expected {}", base.atomic.name()), json))?;
     check_atom(base, &atom)?;
     Ok(atom)
 }
 
 fn read_uuid(json: &Value, named: Names<'_>) -> Result<Uuid, ValueError> {
-    let expected = || syntax("expected [\"uuid\", <string>]", json);
+    let expected = || ValueError::syntax("expected [\"uuid\", <string>]", json);
     match json.as_array().map_or(&[][..], Vec::as_slice) {
-        [Value::String(tag), Value::String(text)] if tag == "uuid" => {
-            parse_uuid(text).ok_or_else(|| syntax(format!("\"{text}\" is not a valid UUID"), json))
-        }
+        [Value::String(tag), Value::String(text)] if tag == "uuid" => parse_uuid(text)
+            .ok_or_else(|| ValueError::syntax(format!("\"{text}\" is not a valid UUID"), json)),
         [Value::String(tag), Value::String(name)] if tag == "named-uuid" => {
             if !is_id(name) {
-                return Err(syntax("named-uuid string is not a valid <id>", json));
+                return Err(ValueError::syntax("named-uuid string is not a valid <id>", json));
             }
             named(name).ok_or_else(expected)
         }

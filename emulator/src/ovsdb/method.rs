@@ -181,11 +181,7 @@ impl Server {
     fn convert(&self, state: &mut State, params: &[Value]) -> Result<Answer, Failure> {
         let (name, database) = named_database(&state.databases, "convert", params)?;
         let [_, json] = params else { return Err(Failure::syntax("array expected", &json!(params))) };
-        if !json.is_object() {
-            return Err(Failure::new("syntax error", "Parsing database schema failed: Object expected."));
-        }
-        let schema = DatabaseSchema::from_json(json)
-            .map_err(|error| Failure::syntax(format!("Parsing database schema failed: {error}"), json))?;
+        let schema = DatabaseSchema::from_json(json)?;
         if schema.name != name {
             let details = format!("new schema name ({}) does not match database name ({name})", schema.name);
             return Err(Failure::new("invalid parameters", details));

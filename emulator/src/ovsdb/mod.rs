@@ -7,7 +7,6 @@ mod convert;
 mod failure;
 mod listener;
 mod lock;
-mod members;
 mod method;
 mod mutation;
 mod observe;
@@ -93,9 +92,7 @@ impl Server {
     /// # Errors
     /// Never in practice: only if the built-in schema of `_Server` were none.
     pub fn new(schemas: Vec<DatabaseSchema>, entropy: Entropy) -> Result<Self, nuage_ovsdb::Error> {
-        let own: Value = serde_json::from_str(SERVER_SCHEMA)
-            .map_err(|error| nuage_ovsdb::Error::Schema(error.to_string()))?;
-        let own = DatabaseSchema::from_json(&own)?;
+        let own = DatabaseSchema::from_bytes(SERVER_SCHEMA.as_bytes())?;
         let mut databases = BTreeMap::new();
         let mut described = Vec::new();
         for schema in schemas.into_iter().chain([own]) {
@@ -124,11 +121,11 @@ impl Server {
         Ok(server)
     }
 
-    /// Keeps a database, which is still empty, in ovsdb-server's file format: brings back what the medium tells, and from now
-    /// on acknowledges no commit that is not on its way there. Gives whether the medium told anything.
+    /// Keeps a database, which is still empty, in ovsdb-server's file format: brings back what the medium tells, its
+    /// schema included, and from now on acknowledges no commit that is not on its way there. Gives whether the medium told anything.
     ///
     /// # Errors
-    /// [`OpenError`]: the medium cannot be read, or it is not this database's.
+    /// [`OpenError`]: the medium cannot be read, or it is another database's.
     pub fn persist(&self, database: &str, medium: Box<dyn Medium>, clock: Clock) -> Result<bool, OpenError> {
         let mut state = self.state();
         let State { databases, journals, .. } = &mut *state;
@@ -136,6 +133,7 @@ impl Server {
         let known = known.ok_or_else(|| OpenError::Format(format!("no database is named {database}")))?;
         let (journal, begun) = Journal::open(medium, clock, known, || self.0.entropy.uuid())?;
         journals.insert(database.to_owned(), journal);
+        self.describe(&mut state, database);
         Ok(begun)
     }
 
@@ -166,6 +164,11 @@ impl Server {
             }
             Some(Outcome::Blocked { .. }) | None => vec![json!({"error": "timed out"})],
         }
+    }
+
+    /// Whether a database has a table: it may have been converted, or be another's file.
+    pub fn has_table(&self, database: &str, table: &str) -> bool {
+        self.state().databases.get(database).is_some_and(|database| database.table(table).is_some())
     }
 
     /// A snapshot of a table in OVSDB's notation, by identifier.
@@ -247,19 +250,25 @@ impl Server {
 
     /// Puts a converted database in the place of the old one: whoever cannot cope with that is disconnected.
     fn replace(&self, state: &mut State, name: &str, database: Database) -> Result<(), Failure> {
-        let schema = database.schema.to_json().to_string();
         if let Some(journal) = state.journals.get_mut(name) {
             let kept = journal.convert(&database);
             kept.map_err(|error| Failure::new("I/O error", error.to_string()))?;
         }
         state.databases.insert(name.to_owned(), database);
         state.forget_database(name);
+        self.describe(state, name);
+        Ok(())
+    }
+
+    /// Tells in `_Server` which schema a database has now.
+    fn describe(&self, state: &mut State, name: &str) {
+        let Some(database) = state.databases.get(name) else { return };
+        let schema = database.schema.to_json().to_string();
         let this = json!([["name", "==", name]]);
         let update = json!({"op": "update", "table": "Database", "where": this, "row": {"schema": schema}});
         if let Some(Outcome::Done(mut done)) = state.run(self, None, SERVER_DATABASE, &[update], 0) {
             self.publish(state, SERVER_DATABASE, &mut done);
         }
-        Ok(())
     }
 }
 

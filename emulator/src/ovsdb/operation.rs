@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use nuage_ovsdb::Uuid;
 use nuage_ovsdb::constraint;
+use nuage_ovsdb::members::{Expect, Members};
 use nuage_ovsdb::read::parse_uuid;
 use nuage_ovsdb::value::Datum;
 use serde_json::{Value, json};
 
 use super::condition::{no_column, read_conditions};
 use super::failure::Failure;
-use super::members::{Expect, Members};
 use super::mutation::read_mutations;
 use super::storage::{Column, RowData, Table};
 use super::transaction::{Name, Reply, Step, Transaction};

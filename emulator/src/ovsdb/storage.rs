@@ -124,12 +124,14 @@ pub(super) fn uuid_type() -> ColumnType {
 }
 
 impl Table {
-    fn new(name: &str, schema: &TableSchema, is_root: bool, positions: &BTreeMap<String, usize>) -> Self {
+    fn new(name: &str, schema: &TableSchema, positions: &BTreeMap<String, usize>) -> Self {
         let columns: Vec<_> =
             schema.columns.iter().map(|(name, column)| (name.clone(), column.clone())).collect();
         let position = |wanted: &String| columns.iter().position(|(name, _)| name == wanted);
+        // One with `_uuid` in it is unique whatever the others hold.
+        let enforced = schema.indexes.iter().filter(|names| names.iter().all(|name| name != "_uuid"));
         let indexes: Vec<Vec<usize>> =
-            schema.indexes.iter().map(|names| names.iter().filter_map(position).collect()).collect();
+            enforced.map(|names| names.iter().filter_map(position).collect()).collect();
         let target = |base: &BaseType| {
             let reference = base.reference.as_ref()?;
             Some((*positions.get(&reference.table)?, reference.weak))
@@ -149,7 +151,7 @@ impl Table {
             tokens: columns.iter().map(token).collect(),
             defaults: columns.iter().map(|(_, column)| column.kind.default_datum()).collect(),
             max_rows: schema.max_rows,
-            is_root,
+            is_root: schema.is_root,
             keys: vec![BTreeMap::new(); indexes.len()],
             indexes,
             reference_columns: reference_columns.collect(),
@@ -316,11 +318,7 @@ impl Database {
     pub(super) fn new(schema: DatabaseSchema) -> Self {
         let positions: BTreeMap<String, usize> =
             schema.tables.keys().enumerate().map(|(position, name)| (name.clone(), position)).collect();
-        let tables = schema
-            .tables
-            .iter()
-            .map(|(name, table)| Table::new(name, table, schema.is_root(table), &positions))
-            .collect();
+        let tables = schema.tables.iter().map(|(name, table)| Table::new(name, table, &positions)).collect();
         Self { schema, tables, positions }
     }
 

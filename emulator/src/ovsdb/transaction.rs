@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use nuage_ovsdb::members::{Expect, Members};
 use nuage_ovsdb::{Uuid, text};
 use serde_json::{Map, Value, json};
 
 use super::commit::commit;
 use super::condition::Condition;
 use super::failure::Failure;
-use super::members::{Expect, Members};
 use super::storage::{Candidates, Change, Column, Database, RowData, Table};
 use crate::entropy::Entropy;
 

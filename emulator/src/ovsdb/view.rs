@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use nuage_ovsdb::members::{Expect, Members};
 use nuage_ovsdb::{Uuid, text};
 use serde_json::Value;
 
 use super::condition::{Condition, read_conditions};
 use super::failure::Failure;
-use super::members::{Expect, Members};
 use super::outbox::Outbox;
 use super::storage::{Change, Column, Database, RowData, Table};
 
@@ -420,7 +420,7 @@ fn read_selection(table: &Table, json: &Value) -> Result<Selection, Failure> {
         ("delete", Event::Delete),
         ("modify", Event::Modify),
     ] {
-        let wanted = members.optional(name, Expect::Boolean).and_then(Value::as_bool).unwrap_or(true);
+        let wanted = members.flag(name, true);
         selection.0 |= u8::from(wanted) << event as u8;
     }
     members.finish()?;

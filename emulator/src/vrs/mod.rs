@@ -23,6 +23,9 @@ pub const SCHEMA: &str = include_str!("../schema/vswitch.ovsschema");
 pub const DATABASE: &str = "Open_vSwitch";
 /// The bridge that a VRS puts containers into.
 pub const BRIDGE: &str = "alubr0";
+/// The tables without which it is no VRS.
+const TABLES: [&str; 7] =
+    ["Open_vSwitch", "Bridge", "Port", "Interface", "Controller", "Nuage_Port_Table", "Nuage_VM_Table"];
 /// The number of the first port that is not the bridge's own.
 const FIRST_OFPORT: i64 = 1;
 /// The number of a bridge's own port (OpenFlow's `OFPP_LOCAL`).
@@ -35,8 +38,7 @@ const PIPE_BYTES: usize = 64 << 10;
 /// # Errors
 /// Never in practice: only if the built-in text were no schema.
 pub fn schema() -> Result<DatabaseSchema, Error> {
-    let json: Value = serde_json::from_str(SCHEMA).map_err(|error| Error::Schema(error.to_string()))?;
-    DatabaseSchema::from_json(&json)
+    DatabaseSchema::from_bytes(SCHEMA.as_bytes())
 }
 
 /// What a VRS begins with.
@@ -57,6 +59,9 @@ pub enum KeepError {
     /// Its file.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Its file is a switch's without what makes it a VRS.
+    #[error("has no table {0}: ovsdb-tool convert gives it the schema that `emulator schema` prints")]
+    Table(&'static str),
 }
 
 /// An emulated VRS. Clones are handles of the same one.
@@ -101,6 +106,9 @@ impl Vrs {
     ) -> Result<Self, KeepError> {
         let (vrs, next_port) = Self::bare(entropy)?;
         if vrs.server.persist(DATABASE, medium, clock)? {
+            if let Some(missing) = TABLES.into_iter().find(|table| !vrs.server.has_table(DATABASE, table)) {
+                return Err(KeepError::Table(missing));
+            }
             vrs.come_back(&next_port);
         } else if !options.empty {
             vrs.server.transact(DATABASE, &ready_rows(&options.system_id));
@@ -376,6 +384,20 @@ mod tests {
             ]
         );
         assert_eq!(vrs.server().columns(DATABASE, "Controller", &["role"])[0]["role"], "master");
+    }
+
+    #[test]
+    fn the_file_of_a_plain_switch_is_refused_by_the_table_that_it_lacks() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("db");
+        let medium = || Box::new(crate::ovsdb::persist::FileMedium::open(&file).unwrap());
+        let mut plain = schema().unwrap();
+        plain.tables.retain(|name, _| !name.starts_with("Nuage"));
+        let server = Server::new(vec![plain], Entropy::seeded(1)).unwrap();
+        server.persist(DATABASE, medium(), Clock::System).unwrap();
+        drop(server);
+        let kept = Vrs::kept(Entropy::seeded(2), &VrsOptions::default(), medium(), Clock::System);
+        assert!(matches!(kept, Err(KeepError::Table("Nuage_Port_Table"))), "{kept:?}");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -12,9 +12,10 @@ use uuid::Uuid;
 use super::auth::Key;
 use super::behaviour;
 use super::error::Refusal;
+use super::events::{self, Events};
 use super::filter::Filter;
 use super::model::{Attribute, Edge, Entity, Model, Name, ROOT};
-use super::store::{Object, Store};
+use super::store::{Ids, Object, Store};
 use super::validate;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -40,6 +41,7 @@ const COMMON: [Name; 10] = [
 pub(super) struct Engine {
     pub(super) model: Arc<Model>,
     pub(super) store: Store,
+    pub(super) events: Events,
     /// The last number that was given out of each named range.
     pub(super) numbers: BTreeMap<Name, u64>,
     /// The API keys of each user.
@@ -65,7 +67,7 @@ impl Engine {
         let model = Model::load();
         let store = Store::new(Arc::clone(&model));
         let (numbers, keys) = (BTreeMap::new(), BTreeMap::new());
-        Self { model, store, numbers, keys, entropy, clock, actor: SYSTEM_USER }
+        Self { model, store, events: Events::new(), numbers, keys, entropy, clock, actor: SYSTEM_USER }
     }
 
     /// Does `work` as `actor`, wholly or not at all.
@@ -78,6 +80,9 @@ impl Engine {
         let result = work(self);
         if result.is_err() {
             self.store.roll_back();
+        } else if self.events.wanted() {
+            let events = events::describe(self);
+            self.events.append(events);
         }
         self.store.commit();
         result
@@ -239,12 +244,12 @@ impl Engine {
     }
 
     /// The collection of an entity's objects below a parent, or all of them.
-    fn collection(&self, parent: Option<&Object>, entity: Name, edge: &Edge) -> Cow<'_, BTreeSet<Uuid>> {
+    fn collection(&self, parent: Option<&Object>, entity: Name, edge: &Edge) -> &Ids {
         match (parent, edge.by) {
-            (None, _) => Cow::Borrowed(self.store.all(entity)),
-            (Some(parent), Some(by)) => Cow::Borrowed(self.store.valued(entity, by, &parent.id.to_string())),
-            (Some(parent), None) if edge.member => Cow::Borrowed(self.store.members(parent.id, entity)),
-            (Some(parent), None) => Cow::Borrowed(self.store.below(parent.id, entity)),
+            (None, _) => self.store.all(entity),
+            (Some(parent), Some(by)) => self.store.valued(entity, by, &parent.id.to_string()),
+            (Some(parent), None) if edge.member => self.store.members(parent.id, entity),
+            (Some(parent), None) => self.store.below(parent.id, entity),
         }
     }
 
@@ -257,51 +262,42 @@ impl Engine {
         query: &Query,
     ) -> (usize, Vec<&Object>) {
         let all = self.collection(parent, entity, edge);
-        let narrowed = query.filter.as_ref().and_then(|filter| self.narrowed(entity, filter, &all));
-        let hidden = |id: &&Uuid| parent.is_some() || !behaviour::of(entity).hidden(**id);
+        let hidden = |id: &Uuid| parent.is_none() && behaviour::of(entity).hidden(*id);
         let passes = |object: &&Object| {
-            query
-                .filter
-                .as_ref()
-                .is_none_or(|filter| filter.passes(self.names(entity), |name| self.field(object, name)))
+            let field = |name: &str| self.field(object, name);
+            query.filter.as_ref().is_none_or(|filter| filter.passes(self.names(entity), field))
         };
-        let candidates = narrowed.as_ref().unwrap_or(&all);
-        let found = candidates.iter().filter(hidden).filter_map(|id| self.store.get(*id));
-        let mut found: Vec<&Object> = found.filter(passes).collect();
-        let count = found.len();
-        if count > 1 {
-            found.sort_by(|a, b| self.order(a, b, &query.order));
-        }
-        if let Some((first, length)) = query.window {
-            found = found.into_iter().skip(first).take(length).collect();
-        }
-        (count, found)
+        let index = |attribute: &str, text: &str| self.store.lookup(entity, attribute, text);
+        let wanted = |id: &Uuid| self.store.get(*id).filter(|_| !hidden(id)).filter(passes);
+        let found: Vec<&Object> = match query.filter.as_ref().and_then(|filter| filter.candidates(&index)) {
+            Some(ids) => ids.iter().filter(|id| all.contains(id)).filter_map(wanted).collect(),
+            None => all.iter().filter_map(wanted).collect(),
+        };
+        (found.len(), self.ordered(found, query))
     }
 
-    /// The objects of a collection that an index says can pass the filter, if an index can say so.
-    fn narrowed(&self, entity: Name, filter: &Filter, all: &BTreeSet<Uuid>) -> Option<BTreeSet<Uuid>> {
-        let (_, facts) = self.model.entity(entity)?;
-        filter.pinned().find_map(|(attribute, text)| {
-            if attribute == "ID" {
-                return Some(Uuid::try_parse(text).into_iter().filter(|id| all.contains(id)).collect());
-            }
-            if attribute == "parentID" {
-                let parent = Uuid::try_parse(text).ok()?;
-                return Some(self.store.below(parent, entity).intersection(all).copied().collect());
-            }
-            let (attribute, indexed) = facts.attribute(attribute)?;
-            let found = indexed.indexed.then(|| self.store.valued(entity, attribute, text))?;
-            Some(found.intersection(all).copied().collect())
-        })
-    }
-
-    fn order(&self, a: &Object, b: &Object, order: &[(String, bool)]) -> Ordering {
-        let by = |name: &str| compare(&self.field(a, name), &self.field(b, name));
-        let mut result = Ordering::Equal;
-        for (name, descending) in order {
-            result = result.then_with(|| if *descending { by(name).reverse() } else { by(name) });
+    /// The part of these objects that a query wants, in its order: by name and ID where it leaves that open.
+    fn ordered<'a>(&'a self, mut found: Vec<&'a Object>, query: &Query) -> Vec<&'a Object> {
+        let (first, length) = query.window.unwrap_or((0, usize::MAX));
+        if found.len() > 1 {
+            let by = query.order.iter().map(|(name, descending)| (name.as_str(), *descending));
+            let by: Vec<(&str, bool)> = by.chain([("name", false), ("ID", false)]).collect();
+            let keyed = |object: &'a Object| -> (Vec<Cow<'a, Value>>, &'a Object) {
+                (by.iter().map(|(name, _)| self.field(object, name)).collect(), object)
+            };
+            let mut keys: Vec<_> = found.into_iter().map(keyed).collect();
+            keys.sort_unstable_by(|(a, _), (b, _)| {
+                let pairs = a.iter().zip(b).zip(&by);
+                let orders = pairs.map(
+                    |((a, b), (_, descending))| {
+                        if *descending { compare(b, a) } else { compare(a, b) }
+                    },
+                );
+                orders.fold(Ordering::Equal, Ordering::then)
+            });
+            found = keys.into_iter().map(|(_, object)| object).collect();
         }
-        result.then_with(|| by("name")).then_with(|| a.id.cmp(&b.id))
+        found.into_iter().skip(first).take(length).collect()
     }
 
     /// The edge from a parent (or the root) to a collection.

@@ -1,5 +1,5 @@
 //! The VSD: Nuage's REST API over a data-driven resource engine, in memory. What there is stands in a model that
-//! is data; what an entity does beyond that is a hook in a file of its own. Never does I/O, never waits.
+//! is data; what an entity does beyond that is a hook in a file of its own. Nothing waits but a poll for events.
 
 mod addresses;
 mod auth;
@@ -9,6 +9,7 @@ pub mod client;
 
 mod engine;
 pub mod error;
+mod events;
 mod filter;
 mod model;
 mod reply;
@@ -97,12 +98,16 @@ impl Vsd {
 
 async fn handle(State(vsd): State<Vsd>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let path = parts.uri.path().strip_prefix("/nuage/api").unwrap_or_default();
+    if events::asked(&parts.method, path) {
+        return events::poll(&vsd, &parts).await;
+    }
     let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
         return reply::refusal(&Refusal::too_large(LARGEST_BODY), Vec::new());
     };
     let request = request::Request {
         method: &parts.method,
-        path: parts.uri.path().strip_prefix("/nuage/api").unwrap_or_default(),
+        path,
         query: parts.uri.query().unwrap_or_default(),
         headers: &parts.headers,
         peer: parts.extensions.get::<PeerCertificate>(),

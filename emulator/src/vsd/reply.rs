@@ -34,6 +34,13 @@ pub(super) fn array(status: StatusCode, headers: Vec<Header>, objects: Vec<Value
     response
 }
 
+/// A body that is JSON already.
+pub(super) fn json(status: StatusCode, headers: Vec<Header>, body: String) -> Response {
+    let mut response = with(status, headers, Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
 /// An error or a question.
 pub(super) fn refusal(refusal: &Refusal, headers: Vec<Header>) -> Response {
     let mut response = with(refusal.status, headers, Body::from(refusal.body().to_string()));

@@ -28,6 +28,11 @@ const MOST_MEMBERS: usize = 10_000;
 
 const FILTER: HeaderName = HeaderName::from_static("x-nuage-filter");
 
+/// Whether a path segment names a version of the API.
+pub(super) fn is_version(segment: &str) -> bool {
+    VERSIONS.contains(&segment)
+}
+
 /// What came, without its body's framing.
 pub(super) struct Request<'a> {
     pub(super) method: &'a Method,
@@ -67,7 +72,7 @@ impl Request<'_> {
     fn target(&self, engine: &Engine) -> Result<Target, Refusal> {
         let unknown = || Refusal::no_such_path(self.path);
         let mut segments = self.path.split('/').filter(|segment| !segment.is_empty());
-        let version = segments.next().filter(|version| VERSIONS.contains(version));
+        let version = segments.next().filter(|version| is_version(version));
         version.ok_or_else(unknown)?;
         let segments: Vec<&str> = segments.collect();
         let entity = |segment: &str| engine.model.by_resource(segment).ok_or_else(unknown);
@@ -157,7 +162,7 @@ impl Request<'_> {
         let text = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
         let number = |name: &str| text(name).and_then(|value| value.trim().parse::<usize>().ok());
         let filter = self.filter()?.filter(|filter| !filter.trim().is_empty());
-        let filter = filter.map(|filter| Filter::read(filter, text("x-nuage-filtertype")));
+        let filter = filter.map(|filter| Filter::read(filter, text("x-nuage-filtertype"))).transpose()?;
         let page = number("x-nuage-page");
         let size = number("x-nuage-pagesize").unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
         let order = text("x-nuage-orderby").filter(|order| !order.trim().is_empty()).unwrap_or("name ASC");

@@ -20,6 +20,8 @@ mod normal;
 mod peers;
 #[allow(clippy::needless_pass_by_value, reason = "what json! makes is handed over as it is")]
 mod regressions;
+#[allow(clippy::needless_pass_by_value, reason = "what json! makes is handed over as it is")]
+mod schemas;
 mod values;
 
 use driver::Driver;

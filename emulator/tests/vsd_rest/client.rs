@@ -3,7 +3,7 @@
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
@@ -88,10 +88,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.vsd.router().oneshot(request.body(body).unwrap()).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
+        self.exchange(request.body(body).unwrap()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -100,6 +97,23 @@ impl Client {
 
     pub(crate) async fn filtered(&self, path: &str, filter: &str) -> Answer {
         self.send(Method::GET, path, &[("X-Nuage-Filter", filter)], Body::from("null")).await
+    }
+
+    /// A list by a filter that need not be text.
+    pub(crate) async fn send_filter(&self, path: &str, filter: HeaderValue) -> Answer {
+        let url = format!("https://vsd/nuage/api/{}/{path}", self.version);
+        let mut request = Request::builder().uri(url).header("X-Nuage-Filter", filter);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        self.exchange(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> Answer {
+        let response = self.vsd.router().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 mod client;
+mod filters;
 
 use axum::body::Body;
 use client::{Client, Tree, address, secret, tree};

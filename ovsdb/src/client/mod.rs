@@ -110,7 +110,7 @@ impl Client {
     /// # Errors
     /// As [`Client::call`], and [`Error::Schema`].
     pub async fn schema(&self, database: &str, timeout: Duration) -> Result<DatabaseSchema, Error> {
-        DatabaseSchema::from_json(&self.call("get_schema", json!([database]), timeout).await?)
+        Ok(DatabaseSchema::from_json(&self.call("get_schema", json!([database]), timeout).await?)?)
     }
 
     /// Carries out a transaction: all of its operations or none.

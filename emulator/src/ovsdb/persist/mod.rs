@@ -14,7 +14,6 @@ use std::sync::Arc;
 use nuage_ovsdb::Uuid;
 use nuage_ovsdb::schema::DatabaseSchema;
 use nuage_ovsdb::text;
-use serde_json::Value;
 
 use super::storage::{Change, Database, RowData, Table};
 use crate::clock::Clock;
@@ -30,9 +29,9 @@ pub enum OpenError {
     /// It is no database file, or its schema cannot be read.
     #[error("{0}")]
     Format(String),
-    /// It is another database's, or one of another schema.
-    #[error("has the schema {0}, which is not this emulator's")]
-    Schema(String),
+    /// It is another database's.
+    #[error("is the file of the database {0}")]
+    Another(String),
 }
 
 impl From<Unusable> for OpenError {
@@ -52,37 +51,30 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens a file and brings `database`, which is empty, to the state that the file tells; a file that is empty begins now.
-    /// Gives whether it had begun before.
+    /// Opens a file and brings `database`, which is empty, to the state and the schema that the file tells; a file that is empty
+    /// begins now. Gives whether it had begun before.
     pub(super) fn open(
         medium: Box<dyn Medium>,
         clock: Clock,
         database: &mut Database,
         mut version: impl FnMut() -> Uuid,
     ) -> Result<(Self, bool), OpenError> {
-        let mut schema = None;
+        let mut begun = None;
         let log = Log::open(medium, |number, json| {
             if number == 0 {
-                schema = Some(read_schema(json));
-                return Ok(());
-            }
-            // Another schema's rows are not looked at; the caller is told about the schema.
-            if matches!(&schema, Some(Ok(schema)) if same(schema, &database.schema)) {
+                begun = Some(adopt(database, json));
+            } else if matches!(begun, Some(Ok(()))) {
                 database.apply(&rows::read(database, json, &mut version)?);
             }
             Ok(())
         })?;
         let mut journal = Self { log, clock };
-        match schema {
-            Some(Ok(schema)) if same(&schema, &database.schema) => Ok((journal, true)),
-            Some(Ok(schema)) => Err(OpenError::Schema(format!("{} {}", schema.name, schema.version))),
-            Some(Err(reason)) => Err(OpenError::Format(reason)),
-            None => {
-                debug_assert!(journal.log.is_empty(), "a record before the schema");
-                journal.log.replace(&[schema_record(database)]).map_err(OpenError::System)?;
-                Ok((journal, false))
-            }
+        if let Some(adopted) = begun {
+            return adopted.map(|()| (journal, true));
         }
+        debug_assert!(journal.log.is_empty(), "a record before the schema");
+        journal.log.replace(&[schema_record(database)]).map_err(OpenError::System)?;
+        Ok((journal, false))
     }
 
     /// Writes a commit that has not become the state yet. After an error it must not.
@@ -133,15 +125,16 @@ impl Journal {
     }
 }
 
-/// A schema's checksum says nothing about what it describes.
-fn same(a: &DatabaseSchema, b: &DatabaseSchema) -> bool {
-    let plain = |schema: &DatabaseSchema| DatabaseSchema { checksum: None, ..schema.clone() };
-    plain(a) == plain(b)
-}
-
-fn read_schema(json: &[u8]) -> Result<DatabaseSchema, String> {
-    let json: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    DatabaseSchema::from_json(&json).map_err(|error| error.to_string())
+/// Gives `database`, which is empty, the schema of its file, as the real server does: a client may have converted it.
+fn adopt(database: &mut Database, json: &[u8]) -> Result<(), OpenError> {
+    let schema = DatabaseSchema::from_bytes(json).map_err(|error| OpenError::Format(error.to_string()))?;
+    if schema.name != database.schema.name {
+        return Err(OpenError::Another(schema.name));
+    }
+    if schema != database.schema {
+        *database = Database::new(schema);
+    }
+    Ok(())
 }
 
 fn schema_record(database: &Database) -> Vec<u8> {

@@ -1,192 +1,156 @@
-//! Reads a predicate: words, quoted strings and operators, then `or` above `and` above `not`. Never recurses
+//! Reads a predicate: `or` above `and` above `not`, then an attribute, an operator and values. Never recurses
 //! deeper than a bound, so that no header can exhaust the stack.
 
-use serde_json::Value;
+use winnow::ModalResult;
+use winnow::Parser as _;
+use winnow::ascii::multispace0;
+use winnow::combinator::{alt, delimited, opt, preceded, separated, terminated};
+use winnow::error::{ContextError, ErrMode};
+use winnow::token::{any, take_till};
 
-use super::{Operator, Predicate};
+use super::literal::Literal;
+use super::tree::{Operator, Predicate, Test};
 
 /// How deep parentheses and `not` may nest; what real clients send nests twice.
-const DEEPEST: usize = 32;
+pub(super) const DEEPEST: usize = 32;
 
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    /// A bare word: an attribute, a keyword, a number or an unquoted value.
-    Word(String),
-    Quoted(String),
-    /// One of `== = != <> < <= > >= ( ) { } ,`.
-    Sign(&'static str),
+/// Why a text is no predicate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    NoPredicate,
+    TooDeep,
 }
 
-/// The longest sign first, so that `<=` is not read as `<`.
-const SIGNS: [&str; 13] = ["==", "!=", "<>", "<=", ">=", "=", "<", ">", "(", ")", "{", "}", ","];
-
-/// The predicate that a text is, or `None`.
-pub(super) fn predicate(text: &str) -> Option<Predicate> {
-    let mut parser = Parser { tokens: tokens(text)?, next: 0 };
-    let predicate = parser.or(0)?;
-    (parser.next == parser.tokens.len()).then_some(predicate)
-}
-
-fn tokens(mut text: &str) -> Option<Vec<Token>> {
-    let mut tokens = Vec::new();
-    loop {
-        text = text.trim_start();
-        let Some(first) = text.chars().next() else { return Some(tokens) };
-        if first == '"' || first == '\'' {
-            let (value, rest) = quoted(text, first)?;
-            tokens.push(Token::Quoted(value));
-            text = rest;
-        } else if let Some(sign) = SIGNS.iter().find(|sign| text.starts_with(**sign)) {
-            tokens.push(Token::Sign(sign));
-            text = text.get(sign.len()..)?;
-        } else {
-            let ends = |c: char| c.is_whitespace() || "\"'=!<>(){},".contains(c);
-            let end = text.find(ends).unwrap_or(text.len());
-            let (word, rest) = text.split_at_checked(end)?;
-            if word.is_empty() {
-                return None;
-            }
-            tokens.push(Token::Word(word.to_owned()));
-            text = rest;
-        }
+/// The predicate that a text is.
+pub(super) fn predicate(mut text: &str) -> Result<Predicate, Unreadable> {
+    match delimited(multispace0, |input: &mut &str| or(0, input), multispace0).parse_next(&mut text) {
+        Ok(predicate) if text.is_empty() => Ok(predicate),
+        // Only depth cuts, everything else leaves a choice.
+        Err(ErrMode::Cut(_)) => Err(Unreadable::TooDeep),
+        _ => Err(Unreadable::NoPredicate),
     }
 }
 
-/// The value of a quoted string, in which a backslash keeps the next character, and what follows it.
-fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices().skip(1);
-    while let Some((at, character)) = characters.next() {
-        if character == quote {
-            return Some((value, text.get(at + 1..)?));
-        }
-        value.push(if character == '\\' { characters.next()?.1 } else { character });
-    }
-    None
+fn or(depth: usize, input: &mut &str) -> ModalResult<Predicate> {
+    let parts: Vec<Predicate> =
+        separated(1.., |input: &mut &str| and(depth, input), spaced(alt((keyword("or"), "||"))))
+            .parse_next(input)?;
+    Ok(one_or(parts, Predicate::Or))
 }
 
-struct Parser {
-    tokens: Vec<Token>,
-    next: usize,
+fn and(depth: usize, input: &mut &str) -> ModalResult<Predicate> {
+    let parts: Vec<Predicate> =
+        separated(1.., |input: &mut &str| not(depth, input), spaced(alt((keyword("and"), "&&"))))
+            .parse_next(input)?;
+    Ok(one_or(parts, Predicate::And))
 }
 
-impl Parser {
-    fn peek(&self) -> Option<&Token> {
-        self.tokens.get(self.next)
-    }
-
-    fn take(&mut self) -> Option<Token> {
-        let token = self.peek().cloned();
-        self.next += 1;
-        token
-    }
-
-    fn sign(&mut self, sign: &str) -> bool {
-        let found = matches!(self.peek(), Some(Token::Sign(found)) if *found == sign);
-        self.next += usize::from(found);
-        found
-    }
-
-    fn keyword(&mut self, keyword: &str) -> bool {
-        let found = matches!(self.peek(), Some(Token::Word(word)) if word.eq_ignore_ascii_case(keyword));
-        self.next += usize::from(found);
-        found
-    }
-
-    fn or(&mut self, depth: usize) -> Option<Predicate> {
-        let mut parts = vec![self.and(depth)?];
-        while self.keyword("or") {
-            parts.push(self.and(depth)?);
-        }
-        if parts.len() == 1 { parts.pop() } else { Some(Predicate::Or(parts)) }
-    }
-
-    fn and(&mut self, depth: usize) -> Option<Predicate> {
-        let mut parts = vec![self.not(depth)?];
-        while self.keyword("and") {
-            parts.push(self.not(depth)?);
-        }
-        if parts.len() == 1 { parts.pop() } else { Some(Predicate::And(parts)) }
-    }
-
-    fn not(&mut self, depth: usize) -> Option<Predicate> {
-        if depth > DEEPEST {
-            return None;
-        }
-        if self.keyword("not") {
-            return Some(Predicate::Not(Box::new(self.not(depth + 1)?)));
-        }
-        if self.sign("(") {
-            let inner = self.or(depth + 1)?;
-            return self.sign(")").then_some(inner);
-        }
-        self.test()
-    }
-
-    fn test(&mut self) -> Option<Predicate> {
-        let (Token::Word(attribute) | Token::Quoted(attribute)) = self.take()? else { return None };
-        let operator = match self.take()? {
-            Token::Sign(sign) => match sign {
-                "==" | "=" => Operator::Equal,
-                "!=" | "<>" => Operator::NotEqual,
-                "<" => Operator::Less,
-                "<=" => Operator::LessOrEqual,
-                ">" => Operator::Greater,
-                ">=" => Operator::GreaterOrEqual,
-                _ => return None,
-            },
-            Token::Word(word) => named(&word)?,
-            Token::Quoted(_) => return None,
-        };
-        let mut values = Vec::new();
-        if operator == Operator::In {
-            if !self.sign("{") {
-                return None;
-            }
-            loop {
-                values.push(self.value()?);
-                if self.sign("}") {
-                    break;
-                }
-                if !self.sign(",") {
-                    return None;
-                }
-            }
-        } else {
-            values.push(self.value()?);
-        }
-        Some(Predicate::Test { attribute, operator, values })
-    }
-
-    fn value(&mut self) -> Option<Value> {
-        match self.take()? {
-            Token::Quoted(text) => Some(Value::from(text)),
-            Token::Word(word) => Some(bare(word)),
-            Token::Sign(_) => None,
-        }
+fn one_or(mut parts: Vec<Predicate>, several: fn(Vec<Predicate>) -> Predicate) -> Predicate {
+    match parts.pop() {
+        Some(only) if parts.is_empty() => only,
+        last => several(parts.into_iter().chain(last).collect()),
     }
 }
 
-/// An operator that is a word, with or without a modifier such as `[c]`.
-fn named(word: &str) -> Option<Operator> {
-    let word = word.split('[').next()?.to_ascii_uppercase();
-    Some(match word.as_str() {
-        "IS" => Operator::Equal,
-        "ISNOT" => Operator::NotEqual,
-        "CONTAINS" => Operator::Contains,
-        "BEGINSWITH" => Operator::BeginsWith,
-        "ENDSWITH" => Operator::EndsWith,
-        "IN" => Operator::In,
+fn not(depth: usize, input: &mut &str) -> ModalResult<Predicate> {
+    if depth > DEEPEST {
+        return Err(ErrMode::Cut(ContextError::new()));
+    }
+    let negated = preceded(
+        (alt((keyword("not"), "!")), multispace0),
+        (|input: &mut &str| not(depth + 1, input)).map(|inner| Predicate::Not(Box::new(inner))),
+    );
+    let grouped = delimited(('(', multispace0), |input: &mut &str| or(depth + 1, input), (multispace0, ')'));
+    alt((negated, grouped, test)).parse_next(input)
+}
+
+fn test(input: &mut &str) -> ModalResult<Predicate> {
+    let attribute = alt((quoted, word.map(str::to_owned))).parse_next(input)?;
+    let (negated, operator, folded) = delimited(multispace0, operator, multispace0).parse_next(input)?;
+    let mut literals: Vec<Literal> = match operator {
+        Operator::In | Operator::Between => {
+            delimited(('{', multispace0), separated(1.., literal, spaced(",")), (multispace0, '}'))
+                .parse_next(input)?
+        }
+        _ => vec![literal.parse_next(input)?],
+    };
+    if operator == Operator::Between && literals.len() != 2 {
+        return Err(ErrMode::Backtrack(ContextError::new()));
+    }
+    if folded {
+        literals = literals.into_iter().map(Literal::folded).collect();
+    }
+    let test = Predicate::Test(Test { attribute, operator, literals });
+    Ok(if negated { Predicate::Not(Box::new(test)) } else { test })
+}
+
+/// Whether it is denied, which one, and whether it is without regard to case (`[c]`).
+fn operator(input: &mut &str) -> ModalResult<(bool, Operator, bool)> {
+    let sign = alt((
+        // The longer before those that they begin with.
+        alt(("<=", "=<")).value(Operator::LessOrEqual),
+        alt((">=", "=>")).value(Operator::GreaterOrEqual),
+        alt(("!=", "<>")).value(Operator::NotEqual),
+        alt(("==", "=")).value(Operator::Equal),
+        "<".value(Operator::Less),
+        ">".value(Operator::Greater),
+    ));
+    let modifier = opt(delimited('[', take_till(0..=2, ']'), ']'))
+        .map(|letters: Option<&str>| letters.is_some_and(|letters| letters.contains(['c', 'C'])));
+    let spelled = (opt(terminated(keyword("not"), multispace0)), word).verify_map(|(negated, word)| {
+        let (name, modifier) = word.split_once('[').unwrap_or((word, ""));
+        let (operator, never) = named(name)?;
+        Some((negated.is_some() || never, operator, modifier.contains(['c', 'C'])))
+    });
+    let is_not = (keyword("is"), multispace0, keyword("not")).value((false, Operator::NotEqual, false));
+    alt(((sign, modifier).map(|(operator, folded)| (false, operator, folded)), is_not, spelled))
+        .parse_next(input)
+}
+
+/// An operator that is a word, and whether it denies.
+fn named(word: &str) -> Option<(Operator, bool)> {
+    Some(match word.to_ascii_uppercase().as_str() {
+        "IS" => (Operator::Equal, false),
+        "ISNOT" => (Operator::NotEqual, false),
+        "CONTAINS" => (Operator::Contains, false),
+        "BEGINSWITH" => (Operator::BeginsWith, false),
+        "ENDSWITH" => (Operator::EndsWith, false),
+        "LIKE" => (Operator::Like, false),
+        "IN" => (Operator::In, false),
+        "NOTIN" => (Operator::In, true),
+        "BETWEEN" => (Operator::Between, false),
         _ => return None,
     })
 }
 
-/// A value without quotes: null, a boolean, a number, or a word taken as text.
-fn bare(word: String) -> Value {
-    match word.to_ascii_lowercase().as_str() {
-        "null" | "nil" => Value::Null,
-        "true" => Value::Bool(true),
-        "false" => Value::Bool(false),
-        _ => word.parse::<i64>().map_or(Value::from(word), Value::from),
+fn literal(input: &mut &str) -> ModalResult<Literal> {
+    alt((quoted.map(Literal::quoted), word.map(Literal::bare))).parse_next(input)
+}
+
+/// A bare word: an attribute, a keyword, a number or an unquoted value.
+fn word<'i>(input: &mut &'i str) -> ModalResult<&'i str> {
+    take_till(1.., |c: char| c.is_whitespace() || "\"'=!<>(){},".contains(c)).parse_next(input)
+}
+
+fn keyword<'i>(keyword: &'static str) -> impl winnow::Parser<&'i str, &'i str, ErrMode<ContextError>> {
+    word.verify(move |word: &str| word.eq_ignore_ascii_case(keyword))
+}
+
+fn spaced<'i>(
+    inner: impl winnow::Parser<&'i str, &'i str, ErrMode<ContextError>>,
+) -> impl winnow::Parser<&'i str, &'i str, ErrMode<ContextError>> {
+    delimited(multispace0, inner, multispace0)
+}
+
+/// A text in single or double quotes, in which a backslash keeps the next character.
+fn quoted(input: &mut &str) -> ModalResult<String> {
+    let quote = winnow::token::one_of(['"', '\'']).parse_next(input)?;
+    let mut text = String::new();
+    loop {
+        match any.parse_next(input)? {
+            character if character == quote => return Ok(text),
+            '\\' => text.push(any.parse_next(input)?),
+            character => text.push(character),
+        }
     }
 }

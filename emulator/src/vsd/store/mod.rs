@@ -1,6 +1,9 @@
 //! The objects and the indexes over them: by entity, by ancestor, by value of an indexed attribute, by
 //! membership, by address. A change can be taken back as a whole. Never decides whether a change is right.
 
+mod ids;
+mod object;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -9,42 +12,22 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::addresses::Addresses;
-use super::model::{Model, Name};
+use super::model::{Attribute, Kind, Model, Name};
+pub(super) use ids::Ids;
+pub(super) use object::Object;
 
-/// An object. Attributes that have the model's default (or null where there is none) are not stored.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Object {
-    pub(super) id: Uuid,
-    pub(super) entity: Name,
-    pub(super) parent: Option<(Name, Uuid)>,
-    /// Milliseconds since 1970, in whole seconds as the real VSD has them.
-    pub(super) created: u64,
-    /// As `created`.
-    pub(super) updated: u64,
-    pub(super) owner: Uuid,
-    pub(super) updated_by: Uuid,
-    pub(super) values: BTreeMap<Name, Value>,
-}
+/// Attributes that each entity is found by, whatever the data file says.
+const ALWAYS_INDEXED: [Name; 2] = ["externalID", "name"];
 
-impl Object {
-    /// A string attribute that is set.
-    pub(super) fn text(&self, attribute: &str) -> Option<&str> {
-        self.values.get(attribute).and_then(Value::as_str)
-    }
-
-    /// An attribute that holds the ID of another object.
-    pub(super) fn reference(&self, attribute: &str) -> Option<Uuid> {
-        self.text(attribute).and_then(|text| Uuid::try_parse(text).ok())
-    }
-
-    pub(super) fn set(&mut self, attribute: Name, value: impl Into<Value>) {
-        self.values.insert(attribute, value.into());
-    }
-
-    /// Sets an attribute that has no value yet.
-    pub(super) fn fill(&mut self, attribute: Name, value: impl Into<Value>) {
-        self.values.entry(attribute).or_insert_with(|| value.into());
-    }
+/// What a change makes of one object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change<'a> {
+    /// The object as it was.
+    pub(super) before: Option<&'a Object>,
+    /// The object as it is.
+    pub(super) after: Option<&'a Object>,
+    /// It got or lost members.
+    pub(super) linked: bool,
 }
 
 /// How to take one step back.
@@ -57,21 +40,20 @@ enum Undo {
     Unlink(Uuid, Uuid),
 }
 
-type Ids = BTreeSet<Uuid>;
-
 #[derive(Debug)]
 pub(super) struct Store {
     model: Arc<Model>,
     objects: BTreeMap<Uuid, Object>,
     by_entity: BTreeMap<Name, Ids>,
     below: BTreeMap<(Uuid, Name), Ids>,
-    by_value: BTreeMap<(Name, Name, String), Ids>,
+    /// By entity and attribute, then by value.
+    by_value: BTreeMap<(Name, Name), BTreeMap<Box<str>, Ids>>,
     members: BTreeMap<(Uuid, Name), Ids>,
     pub(super) addresses: Addresses,
     undo: Vec<Undo>,
 }
 
-static NONE: Ids = BTreeSet::new();
+static NONE: Ids = Ids::None;
 
 impl Store {
     pub(super) fn new(model: Arc<Model>) -> Self {
@@ -107,7 +89,25 @@ impl Store {
 
     /// The objects whose indexed attribute has this value (or holds it, where it is a list).
     pub(super) fn valued(&self, entity: Name, attribute: Name, value: &str) -> &Ids {
-        self.by_value.get(&(entity, attribute, value.to_owned())).unwrap_or(&NONE)
+        self.by_value.get(&(entity, attribute)).and_then(|values| values.get(value)).unwrap_or(&NONE)
+    }
+
+    /// The objects of an entity among which all are whose attribute is this text, without a scan; `None` for an
+    /// attribute without an index.
+    pub(super) fn lookup(&self, entity: Name, attribute: &str, text: &str) -> Option<BTreeSet<Uuid>> {
+        let id = || Uuid::try_parse(text).ok();
+        match attribute {
+            "ID" => Some(id().filter(|id| self.of(entity, *id).is_some()).into_iter().collect()),
+            "parentID" => {
+                let below = id().map(|id| self.below(id, entity));
+                Some(below.into_iter().flat_map(Ids::iter).copied().collect())
+            }
+            _ => {
+                let (_, facts) = self.model.entity(entity)?;
+                let (name, facts) = facts.attribute(attribute)?;
+                indexed(name, facts).then(|| self.valued(entity, name, text).iter().copied().collect())
+            }
+        }
     }
 
     pub(super) fn members(&self, id: Uuid, entity: Name) -> &Ids {
@@ -167,6 +167,31 @@ impl Store {
         }
     }
 
+    /// What is different since the last `commit`, an object once, in the order in which they were touched.
+    pub(super) fn changes(&self) -> Vec<Change<'_>> {
+        let mut seen = BTreeSet::new();
+        let mut changes: Vec<Change<'_>> = Vec::new();
+        for step in &self.undo {
+            let (id, before) = match step {
+                Undo::Remove(id) => (*id, None),
+                Undo::Insert(old) | Undo::Replace(old) => (old.id, Some(old)),
+                Undo::Link(..) | Undo::Unlink(..) => continue,
+            };
+            if seen.insert(id) {
+                changes.push(Change { before, after: self.objects.get(&id), linked: false });
+            }
+        }
+        let linked = self.undo.iter().filter_map(|step| match step {
+            Undo::Link(owner, _) | Undo::Unlink(owner, _) => self.objects.get(owner),
+            _ => None,
+        });
+        for owner in linked.filter(|owner| seen.insert(owner.id)) {
+            changes.push(Change { before: Some(owner), after: Some(owner), linked: true });
+        }
+        changes.retain(|change| change.before.is_some() || change.after.is_some());
+        changes
+    }
+
     /// Makes the changes so far final.
     pub(super) fn commit(&mut self) {
         self.undo.clear();
@@ -207,14 +232,19 @@ impl Store {
             next = self.objects.get(&id).and_then(|parent| parent.parent);
         }
         let attributes = self.model.entity(object.entity).map(|(_, entity)| &entity.attributes);
-        for (name, attribute) in attributes.into_iter().flatten().filter(|(_, facts)| facts.indexed) {
+        for (name, attribute) in attributes.into_iter().flatten().filter(|(name, facts)| indexed(name, facts))
+        {
             let value = object.values.get(name).unwrap_or(&attribute.default);
             let texts = match value {
                 Value::Array(items) => items.as_slice(),
                 single => std::slice::from_ref(single),
             };
             for text in texts.iter().filter_map(Value::as_str) {
-                change(&mut self.by_value, (object.entity, name, text.to_owned()), object.id, add);
+                let values = self.by_value.entry((object.entity, *name)).or_default();
+                change(values, Box::from(text), object.id, add);
+                if values.is_empty() {
+                    self.by_value.remove(&(object.entity, *name));
+                }
             }
         }
         let address = object.text("IPAddress").and_then(|text| text.parse::<Ipv4Addr>().ok());
@@ -236,11 +266,17 @@ impl Store {
     }
 }
 
+/// Whether objects are found by an attribute. A number is not: it equals more than one text.
+fn indexed(name: Name, facts: &Attribute) -> bool {
+    let texts = matches!(facts.kind, Kind::String | Kind::List);
+    texts && !facts.secret && (facts.indexed || ALWAYS_INDEXED.contains(&name))
+}
+
 fn change<K: Ord>(index: &mut BTreeMap<K, Ids>, key: K, id: Uuid, add: bool) {
     if add {
         index.entry(key).or_default().insert(id);
     } else if let Some(ids) = index.get_mut(&key) {
-        ids.remove(&id);
+        ids.remove(id);
         if ids.is_empty() {
             index.remove(&key);
         }
