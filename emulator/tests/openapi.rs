@@ -1,11 +1,7 @@
 //! Schemathesis sends what the VSD's own description of its API allows, and what it does not. `SCHEMATHESIS` names the
 //! executable; it is installed by `pip install schemathesis`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of tests fail by panicking and say what is skipped"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use std::time::Duration;
 

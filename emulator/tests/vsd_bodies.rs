@@ -1,7 +1,7 @@
 //! Whatever comes as a body, at whatever path and with whatever method: the VSD answers in its own form, never with a
 //! failure of its own, and what it refuses changes nothing. The fuzz target `body` does the same guided by coverage.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use axum::body::Body;
 use http::{Method, Request, StatusCode};

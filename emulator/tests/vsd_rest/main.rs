@@ -171,6 +171,9 @@ async fn a_body_that_is_no_object_is_400_and_wrong_values_are_409_about_their_at
         (json!({ "name": "x".repeat(256) }), "name"),
         (json!({ "name": "x", "floatingIPsQuota": -1 }), "floatingIPsQuota"),
         (json!({ "name": "x", "flowCollectionEnabled": "MAYBE" }), "flowCollectionEnabled"),
+        (json!({ "name": "x", "allowedForwardingClasses": ["A", "Z"] }), "allowedForwardingClasses"),
+        (json!({ "name": "x", "allowedForwardingClasses": [7] }), "allowedForwardingClasses"),
+        (json!({ "name": "x", "customerID": u64::MAX }), "customerID"),
     ] {
         let answer = client.post("enterprises", body.clone()).await;
         assert_eq!(answer.status, StatusCode::CONFLICT, "{body}");
