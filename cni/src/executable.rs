@@ -92,7 +92,12 @@ fn call(host: &Host, invocation: Invocation) -> Outcome {
     // One thread: a plugin lives for milliseconds, and more threads only cost their start.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(invoke(host, invocation)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(invoke(host, invocation));
+            // A name that is still being looked up holds nobody up.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(error) => {
             let error = Error::Io { operation: "starting".to_owned(), details: error.to_string() };
             Outcome::failed(&error, "1.0.0")
@@ -119,13 +124,14 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
 /// Reads standard input, but not for ever and not without an end.
 pub(crate) fn read_stdin() -> Result<Vec<u8>, Error> {
     let (sender, receiver) = mpsc::channel();
-    // The only way to give a blocking read a deadline; the thread ends with the process.
-    std::thread::spawn(move || {
+    let reading = move || {
         let mut content = Vec::new();
         let result = io::stdin().lock().take(MAX_STDIN_BYTES + 1).read_to_end(&mut content);
         let _ = sender.send(result.map(|_| content));
-    });
+    };
     let failed = |details: String| Error::Io { operation: "reading standard input".to_owned(), details };
+    // The only way to give a blocking read a deadline; the thread ends with the process.
+    std::thread::Builder::new().spawn(reading).map_err(|error| failed(error.to_string()))?;
     match receiver.recv_timeout(STDIN_PATIENCE) {
         Ok(Ok(content)) if content.len() as u64 > MAX_STDIN_BYTES => {
             Err(failed(format!("longer than {MAX_STDIN_BYTES} bytes")))

@@ -112,6 +112,16 @@ pub trait Http: Send + Sync {
     /// # Errors
     /// PEM text that cannot be used.
     fn client(&self, identity: &TlsIdentity) -> Result<HttpService, BoxError>;
+
+    /// A client whose first request will go to `server`, a URL: its connection is opened now, while its caller does
+    /// something else. Called within a tokio runtime.
+    ///
+    /// # Errors
+    /// PEM text or a URL that cannot be used. A server that cannot be reached fails the request.
+    fn open(&self, identity: &TlsIdentity, server: &str) -> Result<HttpService, BoxError> {
+        let _ = server;
+        self.client(identity)
+    }
 }
 
 /// An open network namespace. It is opened once, checked, and used by descriptor from then on, so that a path
@@ -187,6 +197,14 @@ pub enum LinkError {
     /// The kernel takes no IPv6 address for the link.
     #[error("link {0} takes no IPv6 address: IPv6 is disabled there (sysctl net.ipv6.conf.all.disable_ipv6)")]
     NoIpv6(String),
+    /// A route of the same destination leaves by another link.
+    #[error("a route to {destination} leaves by another link than {name} already")]
+    RouteTaken {
+        /// Where the route leads.
+        destination: IpNet,
+        /// The link that it was to leave by.
+        name: String,
+    },
     /// The platform has no such thing.
     #[error("links need Linux")]
     Unsupported,
@@ -226,7 +244,7 @@ pub trait Links: Send + Sync {
     /// controller has handed it out once).
     ///
     /// # Errors
-    /// [`LinkError::NoSuchLink`], [`LinkError::NoIpv6`] or the kernel's refusal.
+    /// [`LinkError::NoSuchLink`], [`LinkError::NoIpv6`], [`LinkError::RouteTaken`] or the kernel's refusal.
     async fn configure(
         &self,
         netns: &Netns,
@@ -252,6 +270,7 @@ pub trait Links: Send + Sync {
 pub trait LockGuard: Send {}
 
 /// Small local files, whole at a time.
+#[async_trait]
 pub trait Files: Send + Sync {
     /// Reads a file of at most `limit` bytes; `None` where there is none.
     ///
@@ -266,8 +285,18 @@ pub trait Files: Send + Sync {
     /// The operating system's refusal; the old content is then still there.
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()>;
 
-    /// As [`Files::write`], but a crash of the machine may bring the old content back, or leave none: for what means
-    /// nothing once the machine has started anew.
+    /// Makes a file that is on the disk when this returns, while its caller goes on: a disk takes milliseconds. Once begun
+    /// it is carried out, whether or not somebody still waits. A crash may leave it cut short, so its reader has to make
+    /// something of that. One that is there already is replaced as by [`Files::write`].
+    ///
+    /// # Errors
+    /// As [`Files::write`].
+    async fn create(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.write(path, content)
+    }
+
+    /// Writes a file without waiting for the disk, white space at its end to the length that it had. A crash may leave the
+    /// old content, a mixture or nothing: for what means nothing once the machine has started anew.
     ///
     /// # Errors
     /// As [`Files::write`].

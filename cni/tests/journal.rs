@@ -1,13 +1,16 @@
 //! The journal on a real disk: what a crash or a stranger can leave in it, and what happens when it is full.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nuage_cni::config::{NodeConfig, load_node};
-use nuage_cni::host::Host;
+use nuage_cni::host::{Files, Host, LockGuard};
 use nuage_cni::journal::{Entry, Journal, Record, State};
 use nuage_cni::node::host;
-use nuage_cni::orchestrator::Identity;
+use nuage_cni::orchestrator::{Identity, Pod};
 
 struct Disk {
     directory: tempfile::TempDir,
@@ -153,4 +156,78 @@ fn a_sandbox_is_locked_by_one_whatever_its_name() {
     assert!(disk.journal().try_lock("../a b").unwrap().is_none());
     assert!(disk.journal().try_lock("another").unwrap().is_some());
     assert!(disk.directory.path().join("run/locks").is_dir());
+}
+
+/// Files of the disk whose reads are counted.
+struct Counted(Arc<dyn Files>, Arc<AtomicUsize>);
+
+impl Files for Counted {
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        self.1.fetch_add(
+            usize::from(path.extension().is_some_and(|extension| extension == "json")),
+            Ordering::Relaxed,
+        );
+        self.0.read(path, limit)
+    }
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.0.write(path, content)
+    }
+    fn write_lightly(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.0.write_lightly(path, content)
+    }
+    fn remove(&self, path: &Path) -> io::Result<bool> {
+        self.0.remove(path)
+    }
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        self.0.list(directory)
+    }
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
+        self.0.try_lock(path)
+    }
+}
+
+fn of_pod(port: &str, name: &str, boot_id: &str) -> Record {
+    let pod = Pod { namespace: "shop".into(), name: name.into(), uid: None };
+    let mut of_pod = record(port);
+    of_pod.pod = Some(pod);
+    boot_id.clone_into(&mut of_pod.boot_id);
+    of_pod
+}
+
+#[tokio::test]
+async fn of_a_full_node_only_the_pods_own_records_and_the_debts_are_read() {
+    let mut disk = Disk::new();
+    let reads = Arc::new(AtomicUsize::new(0));
+    disk.host.files = Arc::new(Counted(Arc::clone(&disk.host.files), Arc::clone(&reads)));
+    let boot_id = nuage_cni::journal::boot_id(&*disk.host.files);
+    let taken = || reads.swap(0, Ordering::Relaxed);
+    let journal = disk.journal();
+    for number in 0..100 {
+        journal.begin(&of_pod(&format!("nu{number}"), &format!("web-{number}"), &boot_id)).await.unwrap();
+    }
+    let second = of_pod("nu-second", "web-7", &boot_id);
+    journal.begin(&second).await.unwrap();
+    taken();
+    let pod = |name: &str| Pod { namespace: "shop".into(), name: name.into(), uid: None };
+    assert!(
+        journal.has_open(&pod("web-7"), &second)
+            && !journal.has_open(&pod("web-3"), &of_pod("nu3", "web-3", &boot_id))
+    );
+    assert_eq!(taken(), 3, "two of web-7 and one of web-3");
+    assert!(journal.debts().unwrap().is_empty());
+    assert_eq!(taken(), 0);
+
+    journal.settle(&second.owing(true, false)).unwrap();
+    assert_eq!(journal.debts().unwrap(), [second.owing(true, false)]);
+    assert!(!journal.has_open(&pod("web-7"), &of_pod("nu7", "web-7", &boot_id)), "what is owed is not open");
+
+    // Without the marks, as after a start of the machine, the records themselves are asked.
+    std::fs::remove_dir_all(disk.directory.path().join("run/open")).unwrap();
+    assert!(journal.has_open(&pod("web-7"), &second));
+    assert_eq!(journal.debts().unwrap(), [second.owing(true, false)]);
+
+    // Nothing is left of what goes.
+    journal.begin(&of_pod("nu-last", "web-last", &boot_id)).await.unwrap();
+    journal.remove("nu-last").unwrap();
+    assert_eq!(std::fs::read_dir(disk.directory.path().join("run/open")).unwrap().count(), 0);
 }

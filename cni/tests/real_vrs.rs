@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -228,7 +229,33 @@ impl Sandbox {
         identity(Orchestrator::Kubernetes, &self.request()).unwrap()
     }
 
+    /// As [`Sandbox::call`], by the executable.
+    async fn execute(&self, site: &Site, command: &str, netns: bool) -> Outcome {
+        let invocation = self.invocation(site, command, netns);
+        #[expect(clippy::disallowed_methods, reason = "a real process takes real time")]
+        let running = tokio::task::spawn_blocking(move || {
+            let mut process = Command::new(env!("CARGO_BIN_EXE_nuage-cni-k8s"));
+            process.env_clear().envs(&invocation.environment);
+            process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = process.spawn().unwrap();
+            child.stdin.take().unwrap().write_all(&invocation.stdin).unwrap();
+            child.wait_with_output().unwrap()
+        });
+        let output = running.await.unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let exit_code = u8::try_from(output.status.code().unwrap()).unwrap();
+        Outcome { stdout: output.stdout, stderr: (!stderr.is_empty()).then_some(stderr), exit_code }
+    }
+
     async fn call(&self, site: &Site, command: &str, netns: bool) -> Outcome {
+        let invocation = self.invocation(site, command, netns);
+        let started = Instant::now();
+        let outcome = invoke(&node::host(), invocation).await;
+        eprintln!("{command}: exit code {} after {:?}", outcome.exit_code, started.elapsed());
+        outcome
+    }
+
+    fn invocation(&self, site: &Site, command: &str, netns: bool) -> Invocation {
         let path = if netns { self.netns().display().to_string() } else { String::new() };
         let environment = [
             ("CNI_COMMAND", command),
@@ -241,15 +268,11 @@ impl Sandbox {
             "cniVersion": "1.1.0", "name": "net", "type": "nuage-cni-k8s", "configDir": site.directory.path(),
             "nuage": {"enterprise": "E", "domain": "D", "zone": "Z", "network": "S", "user": "u"}
         });
-        let invocation = Invocation {
+        Invocation {
             orchestrator: Orchestrator::Kubernetes,
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             stdin: network.to_string().into_bytes(),
-        };
-        let started = Instant::now();
-        let outcome = invoke(&node::host(), invocation).await;
-        eprintln!("{command}: exit code {} after {:?}", outcome.exit_code, started.elapsed());
-        outcome
+        }
     }
 }
 
@@ -324,16 +347,22 @@ async fn a_namespace_gets_both_addresses_from_a_server_whose_schema_has_them() {
         ];
         resolve_with(client, &six).await;
     });
-    let added = sandbox.call(&site, "ADD", true).await;
+    let added = sandbox.execute(&site, "ADD", true).await;
     assert_success(&added);
     let result: Value = serde_json::from_slice(&added.stdout).unwrap();
     assert_eq!(result["ips"][1]["address"], "fd00:88::7/64", "{result}");
+    assert_eq!(result["ips"][1]["gateway"], "fd00:88::1", "{result}");
+    let to = |destination: &str, gateway: &str| json!({"dst": destination, "gw": gateway});
+    assert_eq!(result["routes"], json!([to("0.0.0.0/0", "10.88.0.1"), to("::/0", "fd00:88::1")]), "{result}");
     let host = node::host();
     let netns = host.links.open_netns(&sandbox.netns()).await.unwrap();
     let link = host.links.find(Some(&netns), "eth0").await.unwrap().unwrap();
     assert_eq!(link.addresses.len(), 2, "{link:?}");
-    assert_success(&sandbox.call(&site, "CHECK", true).await);
-    assert_success(&sandbox.call(&site, "DEL", true).await);
+    let gateways: Vec<String> =
+        link.routes.iter().filter_map(|route| route.gateway.map(|gateway| gateway.to_string())).collect();
+    assert_eq!(gateways, ["10.88.0.1", "fd00:88::1"], "{link:?}");
+    assert_success(&sandbox.execute(&site, "CHECK", true).await);
+    assert_success(&sandbox.execute(&site, "DEL", true).await);
     site.assert_nothing(&sandbox.identity().port_name).await;
     controller.abort();
 }

@@ -15,6 +15,38 @@ pub const UNREACHABLE: &[(&str, &str)] = &[
     ("kube.watch_gap", "no part of the plugin watches; emulator/tests/faults.rs meets it"),
 ];
 
+const ADD: &str = "ADD";
+const DEL: &str = "DEL";
+/// What every call of the plugin that reaches a switch is for.
+const CALLS: &[&str] = &[ADD, DEL, "CHECK", "GC", "STATUS"];
+const CONTROLLER: &str = "controller";
+
+/// The operations that a library has to let a fault strike: those for which its consequences are others. Faults by name or
+/// by the beginning of it, the first that fits; what stands nowhere has to strike anything at all.
+const DUE: &[(&str, &[&str])] = &[
+    ("plugin.killed", CALLS),
+    ("vrs.disconnect", CALLS),
+    ("vrs.slow", CALLS),
+    ("vrs.cut_reply", CALLS),
+    ("vrs.partial_reply", &[ADD, DEL, CONTROLLER]),
+    ("vrs.operation_error", &[ADD, DEL, CONTROLLER]),
+    ("vrs.reply_first", &[ADD, DEL, CONTROLLER]),
+    ("vrs.update_first", &[ADD]),
+    ("vrs.", &["node"]),
+    ("vsc.", &[CONTROLLER]),
+    ("vsd.", &[CONTROLLER]),
+    ("monitor.", &[ADD, DEL]),
+    ("kube.", &[ADD]),
+    ("node.disk_full", &[ADD, DEL]),
+    ("node.netns_gone", &[ADD]),
+    ("kubelet.timeout", &[ADD, DEL]),
+];
+
+/// The operations that a fault has to strike; none: whatever it strikes will do.
+fn due(fault: &str) -> &'static [&'static str] {
+    DUE.iter().find(|(begin, _)| fault.starts_with(begin)).map_or(&[], |(_, operations)| operations)
+}
+
 /// Counts by fault and operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage(BTreeMap<(&'static str, String), u64>);
@@ -43,11 +75,19 @@ impl Coverage {
         self.0.iter().filter(|((known, _), _)| *known == fault).map(|(_, times)| times).sum()
     }
 
-    /// Faults that never struck although something can meet them.
-    pub fn missing(&self) -> Vec<&'static str> {
+    /// Faults that never struck although something can meet them, and operations that they should have struck.
+    pub fn missing(&self) -> Vec<String> {
         let reachable = |name: &str| UNREACHABLE.iter().all(|(unreachable, _)| *unreachable != name);
-        let names = fault::KINDS.iter().map(|kind| kind.name);
-        names.filter(|name| reachable(name) && self.of(name) == 0).collect()
+        let mut missing = Vec::new();
+        for name in fault::KINDS.iter().map(|kind| kind.name).filter(|name| reachable(name)) {
+            if self.of(name) == 0 {
+                missing.push(name.to_owned());
+                continue;
+            }
+            let never = due(name).iter().filter(|operation| self.get(name, operation) == 0);
+            missing.extend(never.map(|operation| format!("{name} at {operation}")));
+        }
+        missing
     }
 
     /// What stands in [`UNREACHABLE`] and was met all the same.
@@ -101,13 +141,26 @@ mod tests {
         other.add("vrs.slow", "DEL", 4);
         coverage.merge(&other);
         assert_eq!((coverage.get("vrs.slow", "ADD"), coverage.of("vrs.slow")), (3, 7));
-        assert!(!coverage.missing().contains(&"vrs.slow") && coverage.missing().contains(&"vrs.disconnect"));
+        let missing = coverage.missing();
+        let is_missing = |what: &str| missing.iter().any(|known| known == what);
+        assert!(is_missing("vrs.disconnect") && !is_missing("vrs.slow") && !is_missing("vrs.slow at DEL"));
+        assert!(is_missing("vrs.slow at GC"), "{missing:?}");
         assert_eq!(coverage.to_json()["vrs.slow"], json!({"ADD": 3, "DEL": 4}));
         let table = coverage.table();
         assert!(
             table[0].contains("ADD")
                 && table.iter().any(|line| line.starts_with("vrs.slow") && line.ends_with('4'))
         );
+    }
+
+    #[test]
+    fn what_is_due_is_due_of_a_fault_that_there_is() {
+        for (begin, operations) in DUE {
+            assert!(fault::KINDS.iter().any(|kind| kind.name.starts_with(begin)), "{begin}");
+            assert!(!operations.is_empty(), "{begin}");
+        }
+        assert_eq!(due("vrs.restart"), ["node"]);
+        assert_eq!(due("kubelet.seven_dels"), [""; 0]);
     }
 
     #[test]

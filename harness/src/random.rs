@@ -69,3 +69,110 @@ impl Span {
         self.low + Duration::from_millis(random.below(width.saturating_add(1)))
     }
 }
+
+/// All of [`Share`]: millionths.
+pub const WHOLE: u64 = 1_000_000;
+
+/// A number that is known, or one that the seed decides between two bounds, both included. What is known draws nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount {
+    low: u64,
+    high: u64,
+}
+
+impl Amount {
+    /// Always this one.
+    pub fn exactly(number: u64) -> Self {
+        Self { low: number, high: number }
+    }
+
+    /// From `low` to `high`; `None` if they are the wrong way round.
+    pub fn between(low: u64, high: u64) -> Option<Self> {
+        (low <= high).then_some(Self { low, high })
+    }
+
+    /// The least and the most that it can be.
+    pub fn bounds(&self) -> (u64, u64) {
+        (self.low, self.high)
+    }
+
+    /// One of them.
+    pub fn number(&self, random: &Random) -> u64 {
+        let width = self.high - self.low;
+        if width == 0 { self.low } else { self.low + random.below(width.saturating_add(1)) }
+    }
+
+    /// One of them, to count things with.
+    pub fn draw(&self, random: &Random) -> usize {
+        usize::try_from(self.number(random)).unwrap_or(usize::MAX)
+    }
+}
+
+/// A share in millionths that is known, or one that the seed decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(Amount);
+
+impl Share {
+    /// All.
+    pub const ALL: Self = Self(Amount { low: WHOLE, high: WHOLE });
+
+    /// From `low` to `high` millionths; `None` if they are the wrong way round.
+    pub fn between(low: u64, high: u64) -> Option<Self> {
+        Amount::between(low, high).map(Self)
+    }
+
+    /// One of them, in millionths.
+    pub fn draw(&self, random: &Random) -> u64 {
+        self.0.number(random)
+    }
+
+    /// So much of `all`, rounded up: a share of something is never nothing.
+    pub fn of(&self, all: usize, random: &Random) -> usize {
+        let share = (all as u64).saturating_mul(self.draw(random)).div_ceil(WHOLE);
+        usize::try_from(share).unwrap_or(usize::MAX)
+    }
+}
+
+/// So many in a period; how many may be the seed's to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub amount: Amount,
+    /// In which time.
+    pub period: Duration,
+}
+
+impl Rate {
+    /// The pause between two events, at a rate that is drawn once.
+    pub fn pause(&self, random: &Random) -> Duration {
+        let number = u32::try_from(self.amount.number(random)).unwrap_or(u32::MAX);
+        self.period.checked_div(number).unwrap_or(self.period)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_lies_between_the_bounds_and_both_come_up() {
+        let (random, amount) = (Random::seeded(1), Amount::between(3, 5).unwrap());
+        let drawn: std::collections::BTreeSet<usize> = (0..200).map(|_| amount.draw(&random)).collect();
+        assert_eq!(drawn, [3, 4, 5].into());
+    }
+
+    #[test]
+    fn what_is_known_draws_nothing() {
+        let (random, twin) = (Random::seeded(1), Random::seeded(1));
+        assert_eq!((Amount::exactly(7).draw(&random), Share::ALL.draw(&random)), (7, WHOLE));
+        assert_eq!(random.next(), twin.next());
+    }
+
+    #[test]
+    fn a_share_of_something_is_never_nothing_and_never_more_than_all() {
+        let (random, share) = (Random::seeded(1), |low| Share::between(low, low).unwrap());
+        assert_eq!(share(1).of(50, &random), 1);
+        assert_eq!(share(200_000).of(50, &random), 10);
+        assert_eq!((Share::ALL.of(50, &random), Share::ALL.of(0, &random)), (50, 0));
+    }
+}

@@ -105,7 +105,7 @@ pub fn run(scenario: &Scenario, seed: u64) -> Result<Report, Error> {
 /// As [`run`].
 pub fn run_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<Report, Error> {
     simulate(async {
-        let world = World::new(&scenario.cluster, seed, tampering)?;
+        let world = World::new(&scenario.cluster.draw(seed), seed, tampering)?;
         let failures = carry_out(scenario, seed, &world).await;
         world.check_all();
         world.end();

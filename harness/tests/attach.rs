@@ -161,3 +161,56 @@ async fn a_del_after_the_namespace_is_gone_still_takes_everything_away() {
     site.assert_gone(port).await;
     site.terminate();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_interface_leaves_the_routes_of_the_first_alone() {
+    let name = "a_second_interface_leaves_the_routes_of_the_first_alone";
+    if lacks(name, &["ip", "kubectl", "ovs-vsctl", "env"]) {
+        return;
+    }
+    second_interface(Site::emulated(), "attach-second").await;
+    if !lacks(name, &["ovsdb-server", "ovsdb-tool"]) {
+        second_interface(Site::real_ovsdb_server(), "attach-second-real").await;
+    }
+}
+
+async fn second_interface(site: Site, sandbox: &str) {
+    let namespace = Namespace::new();
+    create_pod(&site.root().join("admin.kubeconfig"), "default", "web-0");
+    let configuration = network(&site.node(), "1.1.0");
+    let plugin = Plugin { container_id: sandbox, pod: ("default", "web-0"), network: &configuration };
+    let second = |verb: &str| plugin.call_under(&["env", "CNI_IFNAME=net1"], verb, Some(&namespace.path()));
+
+    let first = plugin.add(&namespace.path());
+    let before = namespace.ip(&["route", "show", "default"]);
+    let added = second("ADD");
+    assert!(added.status.success(), "{}", show(&added));
+    let result: Value = serde_json::from_slice(&added.stdout).unwrap();
+    assert_eq!(result["interfaces"][1]["name"], "net1", "{result}");
+    assert_ne!(address(&result), address(&first));
+    assert_eq!(result["routes"], serde_json::json!([]), "{result}");
+    assert_eq!(namespace.ip(&["route", "show", "default"]), before);
+    let of_second = namespace.ip(&["route", "show", "dev", "net1"]);
+    assert_eq!(of_second.as_array().unwrap().len(), 1, "the kernel's own, to its neighbours: {of_second}");
+    for checked in [plugin.call("CHECK", Some(&namespace.path())), second("CHECK")] {
+        assert!(checked.status.success(), "{}", show(&checked));
+    }
+
+    // Asked for a second default route, the plugin says that it cannot, and leaves nothing.
+    let gone = second("DEL");
+    assert!(gone.status.success(), "{}", show(&gone));
+    let mut asking = configuration.clone();
+    asking["isDefaultGateway"] = true.into();
+    let asking = Plugin { network: &asking, ..plugin };
+    let refused = asking.call_under(&["env", "CNI_IFNAME=net1"], "ADD", Some(&namespace.path()));
+    let answer: Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(answer["code"], 7, "{answer}");
+    assert!(answer["details"].as_str().unwrap().contains("leaves by another link"), "{answer}");
+    assert!(namespace.ip(&["link", "show"]).as_array().unwrap().iter().all(|link| link["ifname"] != "net1"));
+    let checked = plugin.call("CHECK", Some(&namespace.path()));
+    assert!(checked.status.success(), "{}", show(&checked));
+
+    plugin.del(Some(&namespace.path()));
+    site.assert_gone(first["interfaces"][0]["name"].as_str().unwrap()).await;
+    site.terminate();
+}

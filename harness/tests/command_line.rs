@@ -72,6 +72,63 @@ fn an_invalid_scenario_is_exit_code_2_with_its_place_and_the_nearest_key() {
 }
 
 #[test]
+fn check_tells_what_is_wrong_with_each_file_and_not_only_the_first() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, line) in [("a", "hodl = \"1s\""), ("b", ""), ("c", "count = \"9..3\"")] {
+        std::fs::rename(scenario(directory.path(), line), directory.path().join(format!("{name}.toml")))
+            .unwrap();
+    }
+    let output = harness(&["check", directory.path().to_str().unwrap()]);
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err.contains("a.toml:5:1: ") && err.contains("c.toml:5:9: ") && !err.contains("b.toml"), "{err}");
+    assert!(text(&output.stdout).contains("1 of 3 scenarios are valid"));
+}
+
+#[test]
+fn a_new_scenario_is_valid_runs_and_overwrites_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mine.toml");
+    let path = path.to_str().unwrap();
+    assert_eq!(harness(&["new", path]).status.code(), Some(0));
+    assert_eq!(harness(&["check", path]).status.code(), Some(0));
+    let ran = harness(&["run", path]);
+    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stdout));
+    let again = harness(&["new", path]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(text(&again.stderr).contains("mine.toml"));
+    let other = directory.path().join("other.toml");
+    let output = harness(&["new", other.to_str().unwrap(), "pod", "vrs.restrat"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("did you mean \"vrs.restart\"?") && !other.exists());
+}
+
+#[test]
+fn whatever_the_schema_holds_is_explained_by_its_name() {
+    let schema: Value = serde_json::from_slice(&harness(&["schema"]).stdout).unwrap();
+    let explained: Value = serde_json::from_slice(&harness(&["explain", "--json"]).stdout).unwrap();
+    let entries = explained["entries"].as_array().unwrap();
+    let mut kinds = 0;
+    for list in ["load", "fault", "expect"] {
+        for kind in schema["properties"][list]["items"]["oneOf"].as_array().unwrap() {
+            let name = &kind["properties"]["kind"]["const"];
+            let entry = entries.iter().find(|entry| entry["name"] == *name).unwrap();
+            let mut told: Vec<&str> =
+                entry["keys"].as_array().unwrap().iter().filter_map(|key| key["name"].as_str()).collect();
+            told.push("kind");
+            told.sort_unstable();
+            let held: Vec<&str> =
+                kind["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(told, held, "{name}");
+            kinds += 1;
+        }
+    }
+    assert!(kinds > 60, "{kinds}");
+    assert_eq!(harness(&["explain", "churn"]).status.code(), Some(0));
+    assert!(text(&harness(&["explain", "chrun"]).stderr).contains("did you mean \"churn\"?"));
+}
+
+#[test]
 fn a_report_has_results_and_traces_that_scripts_can_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = scenario(directory.path(), "");

@@ -121,6 +121,8 @@ pub struct Decoder {
     depth: usize,
     in_string: bool,
     escaped: bool,
+    /// Whether this message has an escape: few do.
+    escapes: bool,
 }
 
 impl Default for Decoder {
@@ -132,7 +134,15 @@ impl Default for Decoder {
 impl Decoder {
     /// A decoder of messages of at most `max_bytes` bytes.
     pub fn new(max_bytes: usize) -> Self {
-        Self { buffer: BytesMut::new(), max_bytes, scanned: 0, depth: 0, in_string: false, escaped: false }
+        Self {
+            buffer: BytesMut::new(),
+            max_bytes,
+            scanned: 0,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            escapes: false,
+        }
     }
 
     /// Where to read into; what is appended here is decoded by [`Decoder::decode`].
@@ -146,6 +156,9 @@ impl Decoder {
     /// [`Error::Malformed`]; the stream cannot be used any more then.
     pub fn decode(&mut self) -> Result<Option<Message>, Error> {
         let Some(end) = self.scan()? else { return Ok(None) };
+        if std::mem::take(&mut self.escapes) && has_nul(&self.buffer[..end]) {
+            return Err(Error::Malformed("null bytes not supported in strings".to_owned()));
+        }
         let json =
             serde_json::from_slice(&self.buffer[..end]).map_err(|error| Error::Malformed(error.to_string()));
         self.buffer.advance(end);
@@ -168,7 +181,7 @@ impl Decoder {
             self.scanned += 1;
             match byte {
                 _ if self.escaped => self.escaped = false,
-                b'\\' if self.in_string => self.escaped = true,
+                b'\\' if self.in_string => (self.escaped, self.escapes) = (true, true),
                 b'"' => self.in_string = !self.in_string,
                 _ if self.in_string => {}
                 b'{' | b'[' => self.depth += 1,
@@ -187,6 +200,18 @@ impl Decoder {
         }
         Ok(None)
     }
+}
+
+/// Whether a string of this JSON has the character 0, which the real server's strings cannot hold.
+fn has_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        if rest[at..].starts_with(b"\\u0000") {
+            return true;
+        }
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    false
 }
 
 #[cfg(test)]
@@ -264,6 +289,11 @@ mod tests {
     fn what_the_real_server_drops_a_connection_for_is_malformed() {
         for text in ["[1]", r#"{"method":"echo","id":1}"#, r#"{"method":"echo","params":{},"id":1}"#] {
             assert!(matches!(decode(&[text.as_bytes()]), Err(Error::Malformed(_))), "{text}");
+        }
+        for (text, has) in [(r"\u0000", true), (r"\\u0000", false), (r"\\\u0000", true), (r"\u0001\n", false)]
+        {
+            let message = format!(r#"{{"method":"echo","params":["{text}"],"id":1}}"#);
+            assert_eq!(decode(&[message.as_bytes()]).is_err(), has, "{text}");
         }
         let extra = r#"{"jsonrpc":"2.0","method":"echo","params":[],"id":1}"#;
         assert!(matches!(decode(&[extra.as_bytes()]), Err(Error::Malformed(_))));

@@ -115,8 +115,8 @@ pub fn normalise(value: &mut Value) {
     match value {
         Value::Number(number) if !number.is_i64() => {
             let real = number.as_f64().unwrap_or(0.0);
-            let range = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
-            if real.fract() == 0.0 && range.contains(&real) {
+            // The least integer itself has been read as one: what looks like it here is one that was less.
+            if real.fract() == 0.0 && real.abs() < 9_223_372_036_854_775_808.0 {
                 #[expect(clippy::cast_possible_truncation, reason = "whole and within the range of i64")]
                 let integer = real as i64;
                 *number = Number::from(integer);
@@ -165,10 +165,16 @@ mod tests {
 
     #[test]
     fn numbers_become_what_the_real_parser_makes_of_them() {
-        let mut value: Value = serde_json::from_str("[1.0,1e3,9223372036854775808,0.5,[2.0]]").unwrap();
+        let mut value: Value = serde_json::from_str(
+            "[1.0,1e3,9223372036854775808,-9223372036854775808,-9223372036854775809,0.5,[2.0]]",
+        )
+        .unwrap();
         normalise(&mut value);
         let mut out = Vec::new();
         json(&mut out, &value);
-        assert_eq!(String::from_utf8(out).unwrap(), "[1,1000,9.22337203685478e+18,0.5,[2]]");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "[1,1000,9.22337203685478e+18,-9223372036854775808,-9.22337203685478e+18,0.5,[2]]"
+        );
     }
 }

@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep};
 
 use super::plan::{Plan, Situation, Step, plan};
 use super::teardown::{Scope, Tell, settle, teardown};
-use super::{Manners, debts, identity, lock};
+use super::{FIRST_INTERFACE, Manners, debts, identity, lock};
 use crate::call::Call;
 use crate::error::Error;
 use crate::host::{Netns, Route, VethPair};
 use crate::journal::{Entry, Journal, Record, State, Written, boot_id};
-use crate::orchestrator::{Identity, Placement, placement};
+use crate::orchestrator::{Identity, Peers, Placement, Wish, wish};
 use crate::protocol::Attachment;
 use crate::vrs::{self, Making, Resolution, Vrs, Watch};
 
@@ -47,47 +47,73 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
     let journal = Journal::new(call.host, call.node);
     let _guard = lock(&journal, identity, Manners::Queueing, deadline).await?;
 
+    let looking = Instant::now();
+    let peers = Peers::open(&work);
     let situation = Situation {
         entry: journal.load(&identity.port_name)?,
         pod_link: call.host.links.find(Some(&netns), &identity.ifname).await?.is_some(),
         host_link: call.host.links.find(None, &identity.port_name).await?.is_some(),
         boot_id: boot_id(&*call.host.files),
     };
+    call.log.phase("look", looking);
     let plan = plan(&situation);
     if plan == Plan::LeaveAlone {
         return Err(Error::Exists { ifname: identity.ifname.clone() });
     }
     journal.exhume(&identity.port_name)?;
-    let boot_id = situation.boot_id;
-    let record = Record::intent(identity, &call.request.network.name, boot_id, netns.inode);
-    if let Err(error) = journal.save(&record) {
-        if situation.entry == Entry::Absent {
-            // Perhaps it is on disk, and only its directory could not be synced. Nothing has been made.
-            let _ = journal.remove(&identity.port_name);
-        }
-        return Err(error);
-    }
-    let place = match unless_overtaken(&journal, identity, find_place(&work)).await {
-        Ok(place) => place,
-        Err(NoPlace { error, counted }) => {
+    let record = Record::intent(identity, &call.request.network.name, situation.boot_id, netns.inode);
+    let owed_before = owed_before(&situation.entry);
+    let intent = begin(call, &journal, &record, situation.entry == Entry::Absent);
+    // What is asked in the meantime changes nothing; how it went counts once the intent is on the disk.
+    let preparing = async { Ok(unless_overtaken(&journal, identity, prepare(&work, peers)).await) };
+    let ((), ready) = tokio::try_join!(biased; intent, Box::pin(preparing))?;
+    let ready = match ready {
+        Ok(ready) => ready,
+        Err(error) => {
             let leftovers = plan == Plan::ClearAndMake;
-            let tell = if counted { Tell::Yes } else { owed_before(&situation.entry) };
-            undo(call, &journal, &record, Scope { rows: leftovers, link: leftovers, tell }).await;
+            undo(call, &journal, &record, Scope { rows: leftovers, link: leftovers, tell: owed_before })
+                .await;
             return Err(error);
         }
     };
-    let mut progress = Progress { call: work, identity, netns, place, record, watch: None, resolution: None };
+    let Ready { vrs, wish, mtu } = ready;
+    let mut progress = Progress {
+        call: work,
+        identity,
+        netns,
+        vrs,
+        mtu,
+        record,
+        placement: wish.chosen().clone(),
+        wish,
+        asked: false,
+        watch: None,
+        resolution: None,
+    };
     for step in plan.steps() {
         let begun = Instant::now();
         let taken = unless_overtaken(&journal, identity, progress.take(&journal, step)).await;
         if let Err(error) = taken {
-            undo(call, &journal, &progress.record, step.undo()).await;
+            let tell = if progress.asked { step.undo().tell } else { owed_before };
+            undo(call, &journal, &progress.record, Scope { tell, ..step.undo() }).await;
             return Err(error);
         }
         call.log.phase(step.name(), begun);
     }
     debts::deliver(call, &journal, &identity.port_name).await;
     Ok(progress.attachment())
+}
+
+/// Writes down that an ADD has begun.
+async fn begin(call: &Call<'_>, journal: &Journal<'_>, record: &Record, is_new: bool) -> Result<(), Error> {
+    let begun = Instant::now();
+    let written = journal.begin(record).await;
+    call.log.phase("intent", begun);
+    if written.is_err() && is_new {
+        // Perhaps it is on disk, and only its directory could not be synced. Nothing has been made.
+        let _ = journal.remove(&record.port_name);
+    }
+    written
 }
 
 /// What the monitor has to be told of an attachment that this call has not come to yet: an earlier one counted the pod.
@@ -101,16 +127,16 @@ fn owed_before(entry: &Entry) -> Tell {
 
 /// Works until a DEL of the same attachment waits for its turn: then there is no use in going on. What is half done is
 /// undone as after any failure.
-async fn unless_overtaken<T, E: From<Overtaken>>(
+async fn unless_overtaken<T>(
     journal: &Journal<'_>,
     identity: &Identity,
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     let overtaken = async {
         loop {
             sleep(LOOK_BACK).await;
             if journal.is_asked_to_stop(&identity.port_name) {
-                return Err(Overtaken { ifname: identity.ifname.clone() }.into());
+                return Err(Error::Overtaken { ifname: identity.ifname.clone() });
             }
         }
     };
@@ -118,23 +144,6 @@ async fn unless_overtaken<T, E: From<Overtaken>>(
         biased;
         done = work => done,
         overtaken = overtaken => overtaken,
-    }
-}
-
-/// A DEL has come meanwhile.
-struct Overtaken {
-    ifname: String,
-}
-
-impl From<Overtaken> for Error {
-    fn from(overtaken: Overtaken) -> Self {
-        Self::Overtaken { ifname: overtaken.ifname }
-    }
-}
-
-impl From<Overtaken> for NoPlace {
-    fn from(overtaken: Overtaken) -> Self {
-        Self { error: overtaken.into(), counted: true }
     }
 }
 
@@ -147,32 +156,26 @@ async fn undo(call: &Call<'_>, journal: &Journal<'_>, record: &Record, scope: Sc
     settle(journal, record, &left);
 }
 
-/// What an attachment needs from elsewhere.
-struct Place {
-    placement: Placement,
+/// What is known before anything is made.
+struct Ready {
     vrs: Vrs,
+    wish: Wish,
     mtu: u32,
 }
 
-/// Why there is no place.
-struct NoPlace {
-    error: Error,
-    /// Whether the monitor may have counted the pod.
-    counted: bool,
-}
-
-/// Asks where the pod goes and connects to the switch; neither needs the other. A pod that has no place fails at once; a
-/// switch that is away is waited for, and by then it is known whether the monitor has to be told.
-async fn find_place(call: &Call<'_>) -> Result<Place, NoPlace> {
-    // What is refused has not been counted; what was asked and not answered may have been.
-    let no_place = |error: Error| NoPlace { counted: matches!(error, Error::TryAgain { .. }), error };
-    let placing = async { placement(call).await.map_err(no_place) };
-    let connecting = async { Ok(connect(call).await) };
-    let measuring = async { Ok(mtu(call).await) };
+/// Asks what the pod chose and connects to the switch; neither needs the other, and neither changes anything. A pod that is
+/// not there fails at once; a switch that is away is waited for.
+async fn prepare(call: &Call<'_>, peers: Peers) -> Result<Ready, Error> {
     // The switch answers first, and the servers' certificates are checked while the kernel is asked.
-    let (vrs, placement, mtu) = tokio::try_join!(biased; connecting, placing, measuring)?;
-    let vrs = vrs.map_err(|error| NoPlace { error, counted: true })?;
-    Ok(Place { placement, vrs, mtu })
+    let connecting = async {
+        let begun = Instant::now();
+        let vrs = connect(call).await;
+        call.log.phase("switch", begun);
+        vrs
+    };
+    let measuring = async { Ok(mtu(call).await) };
+    let (vrs, wish, mtu) = tokio::try_join!(biased; connecting, wish(call, peers), measuring)?;
+    Ok(Ready { vrs, wish, mtu })
 }
 
 /// Connects to a switch that can give the pod what it needs.
@@ -206,8 +209,14 @@ struct Progress<'a> {
     call: Call<'a>,
     identity: &'a Identity,
     netns: Netns,
-    place: Place,
+    vrs: Vrs,
+    mtu: u32,
     record: Record,
+    wish: Wish,
+    /// Whether the monitor may have counted the pod.
+    asked: bool,
+    /// Where it goes: as far as the pod chose, until the monitor has been asked.
+    placement: Placement,
     watch: Option<Watch>,
     resolution: Option<Resolution>,
 }
@@ -220,21 +229,12 @@ impl Progress<'_> {
                 let scope = Scope::local_and(Tell::No);
                 teardown(&self.call, &self.record, scope, self.call.deadline).await.local_result()
             }
-            Step::CreateLink => {
-                let pair = VethPair {
-                    host_name: port.to_owned(),
-                    pod_name: self.identity.ifname.clone(),
-                    mtu: self.place.mtu,
-                    pod_mac: self.place.placement.mac.clone(),
-                };
-                self.record.mac = self.call.host.links.create_veth(&self.netns, &pair).await?;
-                Ok(())
-            }
+            Step::LinkAndPlace => self.link_and_place().await,
             Step::CreateRows => self.make_rows().await,
             Step::AwaitResolution => {
                 let limit = self.call.node.resolve_timeout;
                 let watch = self.watch.take();
-                let resolution = vrs::wait(&self.call, &self.place.vrs, watch, port, limit).await?;
+                let resolution = vrs::wait(&self.call, &self.vrs, watch, port, limit).await?;
                 self.resolve(resolution);
                 Ok(())
             }
@@ -251,15 +251,38 @@ impl Progress<'_> {
         }
     }
 
+    /// The monitor decides while the kernel works. Both come to their end, whatever becomes of the other: a link that is
+    /// being made cannot be taken away.
+    async fn link_and_place(&mut self) -> Result<(), Error> {
+        let pair = VethPair {
+            host_name: self.identity.port_name.clone(),
+            pod_name: self.identity.ifname.clone(),
+            mtu: self.mtu,
+            pod_mac: self.placement.mac.clone(),
+        };
+        self.asked = true;
+        let linking = async {
+            let begun = Instant::now();
+            let mac = self.call.host.links.create_veth(&self.netns, &pair).await;
+            self.call.log.phase("link", begun);
+            mac
+        };
+        let (placement, mac) = tokio::join!(biased; Box::pin(self.wish.settle(&self.call)), linking);
+        // What is refused has not been counted; what was answered oddly or not at all may have been.
+        self.asked = !matches!(placement, Err(Error::Refused { .. } | Error::Config { .. }));
+        self.record.mac = mac?;
+        self.placement = placement?;
+        Ok(())
+    }
+
     async fn make_rows(&mut self) -> Result<(), Error> {
-        let Place { placement, vrs, mtu } = &self.place;
-        let making = Making { identity: self.identity, placement, mac: &self.record.mac };
-        let made = vrs.make(&self.call, &making).await?;
+        let making = Making { identity: self.identity, placement: &self.placement, mac: &self.record.mac };
+        let made = self.vrs.make(&self.call, &making).await?;
         self.watch = made.watch;
         self.record.written = Some(Written {
             bridge: self.call.node.bridge.clone(),
-            mtu: *mtu,
-            placement: placement.clone(),
+            mtu: self.mtu,
+            placement: self.placement.clone(),
             gateways: Vec::new(),
             rows: made.rows,
         });
@@ -269,7 +292,9 @@ impl Progress<'_> {
     fn resolve(&mut self, resolution: Resolution) {
         let addresses = resolution.addresses();
         self.record.addresses = addresses.iter().map(|(address, _)| address.to_string()).collect();
-        if let Some(written) = &mut self.record.written {
+        if self.is_default()
+            && let Some(written) = &mut self.record.written
+        {
             written.gateways = addresses.into_iter().filter_map(|(_, gateway)| gateway).collect();
         }
         self.resolution = Some(resolution);
@@ -279,8 +304,17 @@ impl Progress<'_> {
         self.resolution.map(|resolution| resolution.addresses()).unwrap_or_default()
     }
 
-    /// Of each family the gateway as a neighbour, then everything else through it: right for any mask.
+    /// Whether the pod's default routes leave by this interface.
+    fn is_default(&self) -> bool {
+        self.call.request.network.default_route.unwrap_or(self.identity.ifname == FIRST_INTERFACE)
+    }
+
+    /// Of each family the gateway as a neighbour, then everything else through it: right for any mask. Of another interface
+    /// none: the pod's other routes are not its business, and its neighbours are reached without any.
     fn routes(&self) -> Vec<Route> {
+        if !self.is_default() {
+            return Vec::new();
+        }
         let through = |gateway: IpAddr| {
             let everywhere = match gateway {
                 IpAddr::V4(_) => IpNet::V4(Ipv4Net::default()),
@@ -303,7 +337,7 @@ impl Progress<'_> {
             pod_name: self.identity.ifname.clone(),
             pod_mac: self.record.mac,
             netns: self.netns.path,
-            mtu: self.place.mtu,
+            mtu: self.mtu,
             previous: self.call.request.network.previous.clone(),
         }
     }

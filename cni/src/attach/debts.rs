@@ -18,8 +18,8 @@ const BUDGET: Duration = Duration::from_secs(1);
 /// is away for one is away for all.
 pub(super) async fn deliver(call: &Call<'_>, journal: &Journal<'_>, own: &str) {
     let deadline = call.deadline.min(Instant::now() + BUDGET);
-    let Ok(records) = journal.records() else { return };
-    let owed = records.into_iter().filter(|record| record.state == State::Owed && record.port_name != own);
+    let Ok(records) = journal.debts() else { return };
+    let owed = records.into_iter().filter(|record| record.port_name != own);
     for seen in owed.take(MAX_DEBTS) {
         if Instant::now() >= deadline {
             return;

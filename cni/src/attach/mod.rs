@@ -67,6 +67,10 @@ async fn lock(
     }
 }
 
+/// The interface that a pod's default route leaves by unless the network configuration says otherwise: runtimes give it to
+/// the first network and no other.
+const FIRST_INTERFACE: &str = "eth0";
+
 /// The identity of a verb that has one.
 fn identity<'a>(call: &Call<'a>) -> Result<&'a Identity, Error> {
     call.identity.ok_or_else(|| Error::Environment(vec!["CNI_CONTAINERID is missing".to_owned()]))
@@ -80,6 +84,11 @@ impl From<LinkError> for Error {
             }
             LinkError::Exists(ifname) => Self::Exists { ifname },
             LinkError::Kernel { operation, source } => Self::Io { operation, details: source.to_string() },
+            LinkError::RouteTaken { .. } => Self::Config {
+                what: "isDefaultGateway".to_owned(),
+                details: error.to_string(),
+                hint: Some("only one interface of a pod can have its default route".to_owned()),
+            },
             LinkError::NoSuchLink(_) | LinkError::NoIpv6(_) | LinkError::Unsupported => {
                 Self::Io { operation: "configuring the link".to_owned(), details: error.to_string() }
             }

@@ -16,13 +16,13 @@ pub(super) struct Situation {
     pub(super) boot_id: String,
 }
 
-/// One step of an ADD. By the time of the first, the intent is written down and the place is known.
+/// One step of an ADD. By the time of the first, the intent is written down and it is known what the pod chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     /// Take away what an earlier call left.
     ClearLeftovers,
-    /// Make the veth pair.
-    CreateLink,
+    /// Make the veth pair, while the monitor says where the pod goes.
+    LinkAndPlace,
     /// Make the port in the switch, its row, and the entity's row, which makes the controller resolve the port.
     CreateRows,
     /// Wait for the controller.
@@ -38,7 +38,7 @@ impl Step {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::ClearLeftovers => "leftovers",
-            Self::CreateLink => "link",
+            Self::LinkAndPlace => "place",
             Self::CreateRows => "rows",
             Self::AwaitResolution => "resolution",
             Self::ConfigureLink => "configure",
@@ -47,15 +47,21 @@ impl Step {
     }
 
     /// Every step of an ADD that finds nothing, in order.
-    const FRESH: [Self; 5] =
-        [Self::CreateLink, Self::CreateRows, Self::AwaitResolution, Self::ConfigureLink, Self::WriteAttached];
+    const FRESH: [Self; 5] = [
+        Self::LinkAndPlace,
+        Self::CreateRows,
+        Self::AwaitResolution,
+        Self::ConfigureLink,
+        Self::WriteAttached,
+    ];
 
     /// What there may be to take away once this step has failed, half-done or with its answer lost. The steps that came
     /// before it are in it; what no step has touched is not, so that a failed ADD waits for nobody without need.
     pub(super) fn undo(self) -> Scope {
         let rows = self == Self::ClearLeftovers || self >= Self::CreateRows;
-        // The monitor has counted the pod when it was asked for the place.
-        Scope { rows, link: true, tell: Tell::Yes }
+        // By then the monitor has been asked for the place, and may have counted the pod.
+        let tell = if self == Self::ClearLeftovers { Tell::No } else { Tell::Yes };
+        Scope { rows, link: true, tell }
     }
 }
 
@@ -154,8 +160,9 @@ mod tests {
 
     #[test]
     fn an_undo_takes_away_what_its_step_and_those_before_it_make() {
-        assert_eq!(Step::CreateLink.undo(), Scope { rows: false, link: true, tell: Tell::Yes });
-        for step in Plan::ClearAndMake.steps().into_iter().filter(|step| *step != Step::CreateLink) {
+        assert_eq!(Step::ClearLeftovers.undo(), Scope::local_and(Tell::No));
+        assert_eq!(Step::LinkAndPlace.undo(), Scope { rows: false, link: true, tell: Tell::Yes });
+        for step in Plan::ClearAndMake.steps().into_iter().filter(|step| *step > Step::LinkAndPlace) {
             assert_eq!(step.undo(), Scope::local_and(Tell::Yes), "{step:?}");
         }
     }

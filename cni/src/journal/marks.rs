@@ -1,10 +1,16 @@
 //! What calls tell each other beside the records, in files that a reboot takes away: that a DEL waits for a running ADD,
-//! and that an attachment is gone for good. Losing one costs time or a repeated notice, never an attachment.
+//! that an attachment is gone for good, and whose record is worth reading. Losing one costs time or a repeated notice, never
+//! an attachment.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
+
+use sha1::{Digest as _, Sha1};
 
 use super::{Journal, failed};
 use crate::error::Error;
+use crate::orchestrator::Pod;
 
 /// How long it is remembered that an attachment is gone: a runtime repeats its DEL within minutes.
 const TOMBSTONE_LIFE: Duration = Duration::from_mins(10);
@@ -17,7 +23,53 @@ fn parse(name: &str) -> Option<(&str, Duration)> {
     Some((port, Duration::from_millis(time.parse().ok()?)))
 }
 
+/// Of a pod's mark: enough to tell a node's pods apart; two that had the same would only be read in vain.
+const KEY_BYTES: usize = 10;
+/// In the place of a key where there is no pod.
+const NO_POD: &str = "none";
+
+/// What stands for a pod in the name of a mark.
+fn key(pod: Option<&Pod>) -> String {
+    let Some(Pod { namespace, name, .. }) = pod else { return NO_POD.to_owned() };
+    let digest = Sha1::digest(format!("{namespace}/{name}"));
+    digest.iter().take(KEY_BYTES).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 impl Journal<'_> {
+    /// Puts down that a port's record is of an attachment of this pod that is up or being made, so that nobody else has to
+    /// read it. Best effort: a record without a mark is read by everybody.
+    pub(super) fn mark(&self, port_name: &str, pod: Option<&Pod>) {
+        let _ = self.files.write_lightly(&self.open.join(format!("{}.{port_name}", key(pod))), b"");
+    }
+
+    /// From now on everybody reads the port's record, or there is none.
+    pub(super) fn unmark(&self, port_name: &str) {
+        for (port, key) in self.marks() {
+            if port == port_name {
+                let _ = self.files.remove(&self.open.join(format!("{key}.{port}")));
+            }
+        }
+    }
+
+    /// The keys of the pods whose attachments are open, by port.
+    fn marks(&self) -> BTreeMap<String, String> {
+        let names = self.files.list(&self.open).unwrap_or_default();
+        let parsed = names.iter().filter_map(|name| name.split_once('.'));
+        parsed.map(|(key, port)| (port.to_owned(), key.to_owned())).collect()
+    }
+
+    /// The ports whose record says more than that an attachment of some other pod is open; of `pod`, or of none.
+    pub(super) fn worth_reading(&self, pod: Option<&Pod>) -> Result<Vec<String>, Error> {
+        let marks = self.marks();
+        let own = pod.map(|pod| key(Some(pod)));
+        let mut names = self.names()?;
+        names.retain(|port| marks.get(port).is_none_or(|key| Some(key) == own.as_ref()));
+        Ok(names)
+    }
+
     /// Asks an ADD of this port that is running to give up.
     ///
     /// # Errors

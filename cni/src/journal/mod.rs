@@ -30,6 +30,7 @@ pub struct Journal<'a> {
     locks: PathBuf,
     stops: PathBuf,
     gone: PathBuf,
+    open: PathBuf,
 }
 
 impl<'a> Journal<'a> {
@@ -42,6 +43,7 @@ impl<'a> Journal<'a> {
             locks: node.run_dir.join("locks"),
             stops: node.run_dir.join("stops"),
             gone: node.run_dir.join("gone"),
+            open: node.run_dir.join("open"),
         }
     }
 
@@ -75,24 +77,48 @@ impl<'a> Journal<'a> {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(Entry::Unreadable),
             Err(error) => return Err(failed("reading", &path, &error)),
         };
-        let record = Record::read(&bytes, port_name);
+        if let Some(record) = Record::read(&bytes, port_name) {
+            return Ok(Entry::Record(Box::new(record)));
+        }
+        // Perhaps it was being written right now: another call's record may be looked at without its lock.
+        let again = self.files.read(&path, MAX_RECORD_BYTES).ok().flatten();
+        let record = again.and_then(|bytes| Record::read(&bytes, port_name));
         Ok(record.map_or(Entry::Unreadable, |record| Entry::Record(Box::new(record))))
     }
 
-    /// Writes a record, whole or not at all.
+    /// Writes down that an ADD begins; on the disk when this returns. Goes on even if nobody waits for it any more.
+    ///
+    /// # Errors
+    /// As [`Journal::save`].
+    pub async fn begin(&self, record: &Record) -> Result<(), Error> {
+        let path = self.path(&record.port_name);
+        self.check_room(&record.port_name)?;
+        self.mark(&record.port_name, record.pod.as_ref());
+        let written = self.files.create(&path, &encode(record)?).await;
+        written.map_err(|error| failed("writing", &path, &error))
+    }
+
+    /// A record that is new needs room.
+    fn check_room(&self, port_name: &str) -> Result<(), Error> {
+        let names = self.names()?;
+        if names.len() < MAX_RECORDS || names.iter().any(|name| name == port_name) {
+            return Ok(());
+        }
+        Err(Error::TryAgain {
+            what: format!("the journal in {} is full", self.directory.display()),
+            details: format!("{MAX_RECORDS} attachments are open"),
+            hint: Some("nuage-audit delivers what DELs could not: does it run?".to_owned()),
+        })
+    }
+
+    /// Writes down what is owed of an attachment, whole or not at all.
     ///
     /// # Errors
     /// Code 11 where the journal is full, code 5 where the disk refuses.
     pub fn save(&self, record: &Record) -> Result<(), Error> {
         let path = self.path(&record.port_name);
-        let names = self.names()?;
-        if names.len() >= MAX_RECORDS && !names.contains(&record.port_name) {
-            return Err(Error::TryAgain {
-                what: format!("the journal in {} is full", self.directory.display()),
-                details: format!("{MAX_RECORDS} attachments are open"),
-                hint: Some("nuage-audit delivers what DELs could not: does it run?".to_owned()),
-            });
-        }
+        self.check_room(&record.port_name)?;
+        self.unmark(&record.port_name);
         self.files.write(&path, &encode(record)?).map_err(|error| failed("writing", &path, &error))
     }
 
@@ -126,6 +152,7 @@ impl<'a> Journal<'a> {
     /// Code 5 where the disk refuses.
     pub fn remove(&self, port_name: &str) -> Result<(), Error> {
         let path = self.path(port_name);
+        self.unmark(port_name);
         self.files.remove(&path).map(drop).map_err(|error| failed("removing", &path, &error))
     }
 
@@ -144,7 +171,8 @@ impl<'a> Journal<'a> {
     pub fn has_open(&self, pod: &Pod, except: &Record) -> bool {
         let boot_id = boot_id(self.files);
         let same = |other: &Pod| (&other.namespace, &other.name) == (&pod.namespace, &pod.name);
-        self.records().unwrap_or_default().iter().any(|record| {
+        let records = self.worth_reading(Some(pod)).and_then(|ports| self.read(ports));
+        records.unwrap_or_default().iter().any(|record| {
             record.state != State::Owed
                 && record.port_name != except.port_name
                 && record.boot_id == boot_id
@@ -157,8 +185,22 @@ impl<'a> Journal<'a> {
     /// # Errors
     /// Code 5 where the disk cannot be read.
     pub fn records(&self) -> Result<Vec<Record>, Error> {
+        self.read(self.names()?)
+    }
+
+    /// The records of what DELs could not deliver, sorted by port.
+    ///
+    /// # Errors
+    /// Code 5 where the disk cannot be read.
+    pub fn debts(&self) -> Result<Vec<Record>, Error> {
+        let mut records = self.read(self.worth_reading(None)?)?;
+        records.retain(|record| record.state == State::Owed);
+        Ok(records)
+    }
+
+    fn read(&self, ports: Vec<String>) -> Result<Vec<Record>, Error> {
         let mut records = Vec::new();
-        for name in self.names()? {
+        for name in ports {
             if let Entry::Record(record) = self.load(&name)? {
                 records.push(*record);
             }

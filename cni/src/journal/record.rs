@@ -33,7 +33,7 @@ pub struct Written {
     pub mtu: u32,
     /// What the rows say of its place: names, static address, policy groups.
     pub placement: Placement,
-    /// The gateways of its addresses.
+    /// The gateways that the pod's default routes lead through; none where they leave by another interface.
     pub gateways: Vec<IpAddr>,
     /// The row's identifier by table: `Interface`, `Port`, `Nuage_Port_Table`, `Nuage_VM_Table`. An entity that another
     /// interface of the sandbox made is not in it.

@@ -128,7 +128,7 @@ fn route(message: &RouteMessage) -> Option<(u32, Route)> {
     Some((device?, Route { destination, gateway }))
 }
 
-async fn routes(handle: &Handle) -> Result<Vec<(u32, Route)>, LinkError> {
+async fn routes_there(handle: &Handle) -> Result<Vec<(u32, Route)>, LinkError> {
     let mut found = Vec::new();
     for wanted in [
         RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(),
@@ -156,7 +156,7 @@ impl Links for KernelLinks {
         let index = message.header.index;
         // The host has many routes and addresses that are nobody's business here.
         let (addresses, routes) = match netns {
-            Some(_) => (addresses(&handle, index).await?, routes(&handle).await?),
+            Some(_) => (addresses(&handle, index).await?, routes_there(&handle).await?),
             None => (Vec::new(), Vec::new()),
         };
         Ok(Some(Link {
@@ -248,7 +248,19 @@ impl Links for KernelLinks {
             let added = handle.route().add(route_message(route, index).map_err(|error| {
                 LinkError::Kernel { operation: operation.clone(), source: io::Error::other(error) }
             })?);
-            there(added.execute().await, operation)?;
+            match added.execute().await {
+                Err(error) if errno(&error) == Some(EXISTS) => {
+                    let all = routes_there(&handle).await?;
+                    let same = |(device, found): &(u32, Route)| {
+                        *device == index && found.destination == route.destination
+                    };
+                    if !all.iter().any(same) {
+                        let (destination, name) = (route.destination, name.to_owned());
+                        return Err(LinkError::RouteTaken { destination, name });
+                    }
+                }
+                added => added.map_err(|error| kernel(operation, &error))?,
+            }
         }
         // The address that it has: the kernel tells the neighbours whenever one is set.
         let same = LinkUnspec::new_with_index(index).address(hardware_address(&link).to_vec()).build();
@@ -273,7 +285,7 @@ impl Links for KernelLinks {
 
     async fn underlay_mtu(&self) -> Result<Option<(u32, bool)>, LinkError> {
         let handle = namespace::connect(None)?;
-        let routes = routes(&handle).await?;
+        let routes = routes_there(&handle).await?;
         let default = |ipv4: bool| {
             let mut all = routes.iter();
             let wanted = |route: &Route| {

@@ -5,6 +5,10 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
 
 use crate::host::{Files, LockGuard};
 
@@ -13,6 +17,11 @@ const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 /// `O_NOFOLLOW`: a link in the place of one of our files is somebody's trap.
 const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+
+/// Few files here are longer, in bytes.
+const USUAL_BYTES: usize = 4 << 10;
+/// A file that is longer is cut instead of filled up with white space, in bytes.
+const LONGEST_PADDED: usize = 64 << 10;
 
 /// The file system of this machine.
 #[derive(Debug)]
@@ -49,19 +58,15 @@ fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Puts a new file in the place of `path`; `sync` waits until it is on the disk.
-fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
+/// Puts a new file in the place of `path` and waits until it is on the disk.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let parent = make_parent(path)?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
     let temporary = parent.join(format!("{}{}", temporary_prefix(&name), std::process::id()));
     let written = (|| {
         let _ = fs::remove_file(&temporary);
-        let options = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary);
-        let mut file = options?;
+        let mut file = create_new(&temporary)?;
         file.write_all(content)?;
-        if !sync {
-            return fs::rename(&temporary, path);
-        }
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         // The rename is only safe once the directory is.
@@ -73,10 +78,51 @@ fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
     written
 }
 
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
+}
+
+/// Makes a file under its own name: a rename would cost the disk another round.
+fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    let parent = make_parent(path)?;
+    let mut file = match create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return replace(path, content),
+        other => other?,
+    };
+    let written = file.write_all(content).and_then(|()| {
+        let directory = File::open(parent)?;
+        // Each waits until the disk has emptied its cache, and they can wait for the same.
+        thread::scope(|scope| {
+            let name = thread::Builder::new().spawn_scoped(scope, || directory.sync_all())?;
+            file.sync_all()?;
+            name.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+        })
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+/// Writes in place and in one call, so that a kill comes before or after it. Renaming a file over another is dear on some
+/// file systems: it waits for the disk, to save what was not asked to be saved.
+fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
+    make_parent(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(FILE_MODE).custom_flags(NO_FOLLOW);
+    let mut file = options.open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let mut content = content.to_vec();
+    content.resize(content.len().max(length.min(LONGEST_PADDED)), b' ');
+    file.write_all(&content)?;
+    if length > content.len() { file.set_len(content.len() as u64) } else { Ok(()) }
+}
+
+#[async_trait]
 impl Files for FileSystem {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let Some(file) = if_there(File::open(path))? else { return Ok(None) };
-        let mut content = Vec::new();
+        let mut content = Vec::with_capacity(USUAL_BYTES);
         file.take(limit + 1).read_to_end(&mut content)?;
         if content.len() as u64 > limit {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {limit} bytes")));
@@ -85,11 +131,22 @@ impl Files for FileSystem {
     }
 
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        replace(path, content, true)
+        replace(path, content)
+    }
+
+    async fn create(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let (done, result) = oneshot::channel();
+        let (path, content) = (path.to_owned(), content.to_vec());
+        let work = move || {
+            // Who has begun a call may have given it up; its record is made all the same, and whoever ends it knows.
+            let _ = done.send(create(&path, &content));
+        };
+        thread::Builder::new().name("disk".to_owned()).spawn(work)?;
+        result.await.map_err(io::Error::other)?
     }
 
     fn write_lightly(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        replace(path, content, false)
+        overwrite(path, content)
     }
 
     fn remove(&self, path: &Path) -> io::Result<bool> {
@@ -182,6 +239,37 @@ mod tests {
         FileSystem.write(&other, b"{}").unwrap();
         assert!(FileSystem.remove(&other).unwrap());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_overwritten_is_whole_at_every_moment_and_says_the_new() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/record.json");
+        FileSystem.write_lightly(&path, b"{\"a\": 1}").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, FILE_MODE);
+        FileSystem.write_lightly(&path, b"{}").unwrap();
+        assert_eq!(FileSystem.read(&path, 100).unwrap().unwrap(), b"{}      ");
+        FileSystem.write_lightly(&path, b"{\"longer\": true}").unwrap();
+        assert_eq!(FileSystem.read(&path, 100).unwrap().unwrap(), b"{\"longer\": true}");
+        fs::write(&path, vec![b'x'; LONGEST_PADDED * 2]).unwrap();
+        FileSystem.write_lightly(&path, b"{}").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), LONGEST_PADDED as u64);
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(FileSystem.write_lightly(&link, b"{}").is_err(), "a link in its place is not followed");
+    }
+
+    #[tokio::test]
+    async fn a_file_is_made_under_its_name_at_once_or_replaces_the_one_that_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/record.json");
+        for content in [&b"first"[..], b"second, longer", b"third"] {
+            FileSystem.create(&path, content).await.unwrap();
+            assert_eq!(FileSystem.read(&path, 100).unwrap().unwrap(), content);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, FILE_MODE);
+        }
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert!(FileSystem.create(Path::new("/proc/none/record.json"), b"").await.is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What stands behind the seams on a real node: sockets, reqwest, the file system, the kernel.
+//! What stands behind the seams on a real node: sockets, HTTP, the file system, the kernel.
 
 mod clock;
 mod files;
@@ -15,7 +15,7 @@ use crate::link::KernelLinks;
 pub fn host() -> Host {
     Host {
         switch: Arc::new(switch::Sockets),
-        http: Arc::new(http::Reqwest),
+        http: Arc::new(http::Https),
         links: Arc::new(KernelLinks),
         files: Arc::new(files::FileSystem),
         clock: Arc::new(clock::SystemClock),

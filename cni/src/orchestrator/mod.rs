@@ -89,20 +89,73 @@ pub struct Placement {
     pub mac: Option<String>,
 }
 
-/// Where the container of a call goes: asks the API server and the monitor where the orchestrator has them.
+/// The servers that will be asked where the container of a call goes.
+pub struct Peers(Option<Result<kubernetes::Peers, Error>>);
+
+impl Peers {
+    /// Begins to connect to them, while the caller does something else: a TLS handshake takes longer than the question. What
+    /// is wrong with them is told by [`wish`]. Called within a tokio runtime.
+    pub fn open(call: &Call<'_>) -> Self {
+        let pod = call.identity.and_then(|identity| identity.pod.as_ref());
+        let asked = call.orchestrator != Orchestrator::Mesos && pod.is_some();
+        Self(asked.then(|| kubernetes::Peers::open(call)))
+    }
+}
+
+/// Where the container of a call wants to go, as far as that is known before the monitor has been asked.
+pub struct Wish {
+    placement: Placement,
+    /// Who has the last word on the subnet.
+    monitor: Option<kubernetes::Assigning>,
+}
+
+impl Wish {
+    /// What of it is known by now: all of it where no monitor is asked, all but the subnet and its policy groups otherwise.
+    pub fn chosen(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// Where the container goes: as the monitor says, which counts the pod from then on.
+    ///
+    /// # Errors
+    /// What the monitor refuses, or why it cannot be asked.
+    pub async fn settle(&self, call: &Call<'_>) -> Result<Placement, Error> {
+        let mut placement = self.placement.clone();
+        if let Some(monitor) = &self.monitor {
+            let (network, groups) = monitor.ask(call).await?;
+            placement.network = network;
+            if placement.policy_groups.is_empty() {
+                placement.policy_groups = groups;
+            }
+        }
+        call.log.debug(
+            "placed",
+            &[
+                ("enterprise", &placement.enterprise),
+                ("domain", &placement.domain),
+                ("zone", &placement.zone),
+                ("network", &placement.network),
+                ("user", &placement.user),
+            ],
+        );
+        Ok(placement)
+    }
+}
+
+/// What the container of a call chose: asks the API server where the orchestrator has one. Changes nothing anywhere.
 ///
 /// # Errors
 /// What the peers or the labels make impossible, with a hint where a person can act.
-pub async fn placement(call: &Call<'_>) -> Result<Placement, Error> {
+pub async fn wish(call: &Call<'_>, peers: Peers) -> Result<Wish, Error> {
     if call.orchestrator == Orchestrator::Mesos {
-        return labels::from_mesos(&call.request.network);
+        return Ok(Wish { placement: labels::from_mesos(&call.request.network)?, monitor: None });
     }
     let pod = call.identity.and_then(|identity| identity.pod.as_ref());
-    let mut placement = match (pod, &call.request.network.nuage) {
-        (Some(pod), _) => kubernetes::placement(call, pod).await?,
+    let (mut placement, monitor) = match (pod.zip(peers.0), &call.request.network.nuage) {
+        (Some((pod, peers)), _) => kubernetes::wish(call, pod, peers?).await?,
         (None, Some(nuage)) => {
             let vsp = load_vsp(&*call.host.files, call.orchestrator, call.config_dir)?;
-            labels::from_network(nuage, &vsp)?
+            (labels::from_network(nuage, &vsp)?, None)
         }
         (None, None) => {
             return Err(Error::Environment(vec![
@@ -118,17 +171,7 @@ pub async fn placement(call: &Call<'_>) -> Result<Placement, Error> {
     if let Some(mac) = &call.request.network.mac {
         placement.mac = Some(labels::mac("runtimeConfig.mac", mac)?);
     }
-    call.log.debug(
-        "placed",
-        &[
-            ("enterprise", &placement.enterprise),
-            ("domain", &placement.domain),
-            ("zone", &placement.zone),
-            ("network", &placement.network),
-            ("user", &placement.user),
-        ],
-    );
-    Ok(placement)
+    Ok(Wish { placement, monitor })
 }
 
 /// Tells the monitor that a pod of this namespace is gone. Sites without a monitor need nothing.
@@ -140,8 +183,5 @@ pub async fn notify_deleted(call: &Call<'_>, pod: &Pod) -> Result<(), Error> {
         return Ok(());
     }
     let vsp = load_vsp(&*call.host.files, call.orchestrator, call.config_dir)?;
-    match vsp.monitor {
-        Some(_) => monitor::deleted(call, &vsp, pod).await,
-        None => Ok(()),
-    }
+    monitor::deleted(call, &vsp, pod).await
 }

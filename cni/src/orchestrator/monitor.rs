@@ -5,7 +5,7 @@ use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::Pod;
-use super::http_call::{Answer, excerpt, send};
+use super::http_call::{Answer, Server, excerpt, send};
 use super::labels;
 use crate::call::Call;
 use crate::config::VspConfig;
@@ -22,10 +22,17 @@ pub(super) struct Assignment {
     pub(super) policy_groups: Vec<String>,
 }
 
+/// The monitor, if the site has one.
+pub(super) fn open(call: &Call<'_>, vsp: &VspConfig) -> Result<Option<Server>, Error> {
+    let Some(url) = &vsp.monitor else { return Ok(None) };
+    let identity = vsp.monitor_identity(&*call.host.files)?;
+    Server::open(call, ("nuageMonRestServer", url), "the monitor's certificates", &identity).map(Some)
+}
+
 /// Asks for the subnet of a pod; `wish` is a zone and subnet of its own choice.
 pub(super) async fn assign(
     call: &Call<'_>,
-    vsp: &VspConfig,
+    server: &Server,
     pod: &Pod,
     wish: Option<(&str, &str)>,
 ) -> Result<Assignment, Error> {
@@ -34,7 +41,7 @@ pub(super) async fn assign(
         body["desiredZone"] = json!(zone);
         body["desiredSubnet"] = json!(subnet);
     }
-    let answer = post(call, vsp, pod, &body).await?;
+    let answer = post(call, server, pod, &body).await?;
     assignment(&answer.body, &pod.namespace)
 }
 
@@ -72,17 +79,12 @@ fn assignment(body: &[u8], namespace: &str) -> Result<Assignment, Error> {
 
 /// Says that a pod is gone. That the monitor knows no such pod or namespace is as good: it counts none then.
 pub(super) async fn deleted(call: &Call<'_>, vsp: &VspConfig, pod: &Pod) -> Result<(), Error> {
-    post(call, vsp, pod, &json!({"podName": pod.name, "action": "delete"})).await.map(drop)
+    let Some(server) = open(call, vsp)? else { return Ok(()) };
+    post(call, &server, pod, &json!({"podName": pod.name, "action": "delete"})).await.map(drop)
 }
 
-async fn post(call: &Call<'_>, vsp: &VspConfig, pod: &Pod, body: &Value) -> Result<Answer, Error> {
-    let identity = vsp.monitor_identity(&*call.host.files)?;
-    let service = call.host.http.client(&identity).map_err(|error| Error::Config {
-        what: "the monitor's certificates".to_owned(),
-        details: error.to_string(),
-        hint: None,
-    })?;
-    let url = format!("{}/namespaces/{}/pods", vsp.monitor.as_deref().unwrap_or_default(), pod.namespace);
+async fn post(call: &Call<'_>, server: &Server, pod: &Pod, body: &Value) -> Result<Answer, Error> {
+    let url = format!("{}/namespaces/{}/pods", server.url, pod.namespace);
     let request = Request::builder()
         .method(Method::POST)
         .uri(&url)
@@ -93,7 +95,7 @@ async fn post(call: &Call<'_>, vsp: &VspConfig, pod: &Pod, body: &Value) -> Resu
             details: error.to_string(),
             hint: None,
         })?;
-    let answer = send(service, PEER, request, MAX_ANSWER_BYTES, call.deadline).await?;
+    let answer = send(server, PEER, request, MAX_ANSWER_BYTES, call.deadline).await?;
     match answer.status {
         status if status.is_success() => Ok(answer),
         StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::GONE if body["action"] == "delete" => {

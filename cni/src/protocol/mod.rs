@@ -90,6 +90,9 @@ pub struct NetworkConfig {
     pub ips: Vec<IpNet>,
     /// Our key `ipFamilies` names IPv6: an ADD without an IPv6 address fails.
     pub needs_ipv6: bool,
+    /// Our key `isDefaultGateway`, as the `bridge` plugin has it: whether the pod's default route leaves by this interface;
+    /// absent: by `eth0`.
+    pub default_route: Option<bool>,
     /// `runtimeConfig.mac` (capability `mac`).
     pub mac: Option<String>,
     /// `runtimeConfig.mtu` or the netconf's own `mtu`.

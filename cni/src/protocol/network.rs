@@ -69,6 +69,11 @@ pub(super) fn parse(command: Command, stdin: &[u8]) -> Result<NetworkConfig, Err
         network.mac = mac(runtime)?;
         network.mtu = mtu("runtimeConfig.mtu", &runtime["mtu"])?.or(mtu("mtu", &json["mtu"])?);
         network.needs_ipv6 = needs_ipv6(&json["ipFamilies"])?;
+        network.default_route = match &json["isDefaultGateway"] {
+            Value::Null => None,
+            Value::Bool(given) => Some(*given),
+            _ => return Err(invalid("isDefaultGateway", "must be true or false")),
+        };
     }
     Ok(network)
 }

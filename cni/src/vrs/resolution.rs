@@ -44,6 +44,7 @@ impl Resolution {
 
 /// What a row says.
 enum Answer {
+    /// Part of it may be there.
     NotYet,
     Resolved(Resolution),
     Wrong(String),
@@ -65,6 +66,8 @@ pub struct Watch {
     monitor: Monitor,
     /// Whether there has been a row.
     seen: bool,
+    /// What the row says that is not all of it, in words.
+    partial: Option<String>,
 }
 
 impl Watch {
@@ -76,7 +79,7 @@ impl Watch {
         }
         let table = MonitorTable::new("Nuage_Port_Table", &columns).only("name", name);
         match vrs.client.monitor(DATABASE, vec![table], vrs.remaining()).await {
-            Ok(monitor) => Ok(Some(Self { monitor, seen: false })),
+            Ok(monitor) => Ok(Some(Self { monitor, seen: false, partial: None })),
             Err(nuage_ovsdb::Error::Closed) => Ok(None),
             Err(error) => Err(refusal("watching the port", &error)),
         }
@@ -84,8 +87,12 @@ impl Watch {
 
     async fn follow(&mut self, needs_ipv6: bool) -> Watched {
         loop {
-            match self.monitor.rows().values().next().map(|row| read(row, needs_ipv6)) {
-                Some(Answer::NotYet) => self.seen = true,
+            let row = self.monitor.rows().values().next();
+            match row.map(|row| read(row, needs_ipv6)) {
+                Some(Answer::NotYet) => {
+                    self.partial = row.and_then(partial);
+                    self.seen = true;
+                }
                 Some(Answer::Resolved(resolution)) => return Watched::Resolved(resolution),
                 Some(Answer::Wrong(details)) => return Watched::Wrong(details),
                 None if self.seen => return Watched::Gone,
@@ -116,12 +123,18 @@ pub async fn wait(
     let mut watch = watch;
     let mut lost = false;
     loop {
-        let outcome = match watch.take() {
-            Some(mut watch) => timeout_at(deadline, watch.follow(needs_ipv6)).await,
+        let outcome = match &mut watch {
+            Some(watch) => timeout_at(deadline, watch.follow(needs_ipv6)).await,
             None => Ok(Watched::Disconnected),
         };
+        let partial = watch.take().and_then(|watch| watch.partial);
         match outcome {
-            Err(_) => return Err(unresolved(diagnose(call, lost).await)),
+            Err(_) => match partial {
+                Some(partial) => {
+                    return Err(unresolved(format!("the controller's answer stayed incomplete: {partial}")));
+                }
+                None => return Err(unresolved(diagnose(call, lost).await)),
+            },
             Ok(Watched::Resolved(resolution)) => return Ok(resolution),
             Ok(Watched::Wrong(details)) => {
                 return Err(Error::Vrs { operation: "resolving the port".to_owned(), details });
@@ -165,6 +178,14 @@ async fn diagnose(call: &Call<'_>, lost: bool) -> String {
     }
 }
 
+/// What of an answer is there, if anything.
+fn partial(row: &Row) -> Option<String> {
+    let text = |column: &str| row.get(column).and_then(Value::as_str).unwrap_or_default();
+    let (address, mask, gateway) = (text("ip_addr"), text("subnet_mask"), text("gateway"));
+    let any = [address, mask, gateway].iter().any(|text| !text.is_empty() && *text != "0.0.0.0");
+    any.then(|| format!("address \"{address}\", mask \"{mask}\", gateway \"{gateway}\""))
+}
+
 /// Zero counts as unresolved, as does an empty column: the controller may fill them one after another.
 fn read(row: &Row, needs_ipv6: bool) -> Answer {
     let text = |column: &str| row.get(column).and_then(Value::as_str).unwrap_or_default();
@@ -172,11 +193,24 @@ fn read(row: &Row, needs_ipv6: bool) -> Answer {
     if [address, mask, gateway].iter().any(|text| text.is_empty() || *text == "0.0.0.0") {
         return Answer::NotYet;
     }
-    let wrong = || Answer::Wrong(format!("address {address}, mask {mask}, gateway {gateway}"));
-    let (Ok(ip), Ok(mask), Ok(gateway)) = (address.parse(), mask.parse::<Ipv4Addr>(), gateway.parse()) else {
-        return wrong();
+    let wrong =
+        |what: &str| Answer::Wrong(format!("address {address}, mask {mask}, gateway {gateway}: {what}"));
+    let (Ok(ip), Ok(mask), Ok(gateway)) =
+        (address.parse::<Ipv4Addr>(), mask.parse::<Ipv4Addr>(), gateway.parse::<Ipv4Addr>())
+    else {
+        return wrong("these are no IPv4 addresses");
     };
-    let Ok(address) = Ipv4Net::with_netmask(ip, mask) else { return wrong() };
+    let Ok(address) = Ipv4Net::with_netmask(ip, mask) else { return wrong("the mask is none") };
+    let unusable = match (unusable(ip.into()), unusable_gateway(gateway.into())) {
+        (Some(what), _) => Some(format!("the address is {what}")),
+        (_, Some(what)) => Some(format!("the gateway is {what}")),
+        _ if ip == gateway => Some("the address is its own gateway".to_owned()),
+        _ if is_edge(address) => Some("the address is its network's own or its broadcast".to_owned()),
+        _ => None,
+    };
+    if let Some(what) = unusable {
+        return wrong(&what);
+    }
     match read_ipv6(row) {
         Err(details) => Answer::Wrong(details),
         Ok(None) if needs_ipv6 => Answer::NotYet,
@@ -192,12 +226,63 @@ fn read_ipv6(row: &Row) -> Result<Option<(Ipv6Net, Option<Ipv6Addr>)>, String> {
     };
     let Some(address) = text(address) else { return Ok(None) };
     let gateway = text(gateway);
-    let wrong = || format!("address {address}, prefix length {prefix:?}, gateway {gateway:?}");
+    let shown = prefix.map(ToString::to_string).unwrap_or_default();
+    let wrong = |what: &str| {
+        let gateway = gateway.as_deref().unwrap_or("none");
+        format!("address {address}, prefix length {shown}, gateway {gateway}: {what}")
+    };
     let prefix = prefix.and_then(Value::as_u64).and_then(|prefix| u8::try_from(prefix).ok());
-    let ip = address.parse().map_err(|_| wrong())?;
-    let net = prefix.and_then(|prefix| Ipv6Net::new(ip, prefix).ok()).ok_or_else(wrong)?;
-    let gateway = gateway.as_ref().map(|text| text.parse().map_err(|_| wrong())).transpose()?;
+    let ip: Ipv6Addr = address.parse().map_err(|_| wrong("the address is no IPv6 address"))?;
+    let net = prefix.filter(|prefix| *prefix > 0).and_then(|prefix| Ipv6Net::new(ip, prefix).ok());
+    let net = net.ok_or_else(|| wrong("the prefix length is not from 1 to 128"))?;
+    let parse = |text: &String| text.parse::<Ipv6Addr>().map_err(|_| wrong("the gateway is no IPv6 address"));
+    let gateway = gateway.as_ref().map(parse).transpose()?;
+    if let Some(what) = unusable(ip.into()) {
+        return Err(wrong(&format!("the address is {what}")));
+    }
+    if let Some(what) = gateway.and_then(|gateway| unusable_gateway(gateway.into())) {
+        return Err(wrong(&format!("the gateway is {what}")));
+    }
+    if gateway == Some(ip) {
+        return Err(wrong("the address is its own gateway"));
+    }
     Ok(Some((net, gateway)))
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+/// What makes an address one that no gateway can have. A router is often known by its link-local address.
+fn unusable_gateway(address: IpAddr) -> Option<&'static str> {
+    unusable(address).filter(|_| !is_link_local(address))
+}
+
+/// What makes an address one that no pod can have.
+fn unusable(address: IpAddr) -> Option<&'static str> {
+    // All of 240.0.0.0/4, the broadcast address too, and all of 0.0.0.0/8.
+    let reserved = matches!(address, IpAddr::V4(ip) if ip.octets()[0] >= 240 || ip.octets()[0] == 0);
+    if address.is_loopback() {
+        Some("a loopback address")
+    } else if address.is_multicast() {
+        Some("a multicast address")
+    } else if address.is_unspecified() || reserved {
+        Some("a reserved address")
+    } else if is_link_local(address) {
+        Some("a link-local address")
+    } else if matches!(address, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some()) {
+        Some("an IPv4 address in disguise")
+    } else {
+        None
+    }
+}
+
+/// Whether it is the first or the last address of a network that has more than two.
+fn is_edge(address: Ipv4Net) -> bool {
+    address.prefix_len() < 31 && [address.network(), address.broadcast()].contains(&address.addr())
 }
 
 #[cfg(test)]
@@ -262,5 +347,57 @@ mod tests {
     fn an_answer_that_is_no_address_is_not_waited_upon() {
         assert!(matches!(row("10.0.0.2", "255.0.255.0", "10.0.0.1"), Answer::Wrong(_)));
         assert!(matches!(row("ten", "255.255.255.0", "10.0.0.1"), Answer::Wrong(_)));
+    }
+
+    #[test]
+    fn an_address_that_no_pod_can_have_is_refused_with_its_reason() {
+        let net = "255.255.255.0";
+        for (address, mask, gateway, reason) in [
+            ("127.0.0.2", net, "127.0.0.1", "a loopback address"),
+            ("224.0.0.5", net, "10.0.0.1", "a multicast address"),
+            ("10.0.0.2", net, "239.1.1.1", "the gateway is a multicast address"),
+            ("0.0.0.7", net, "10.0.0.1", "a reserved address"),
+            ("255.255.255.255", net, "10.0.0.1", "a reserved address"),
+            ("169.254.0.9", net, "169.254.0.1", "a link-local address"),
+            ("10.0.0.0", net, "10.0.0.1", "its network's own"),
+            ("10.0.0.255", net, "10.0.0.1", "its broadcast"),
+            ("10.0.0.2", net, "10.0.0.2", "its own gateway"),
+            ("fd00::2", net, "10.0.0.1", "no IPv4 addresses"),
+            ("10.0.0.2", net, "fd00::1", "no IPv4 addresses"),
+            ("10.0.0.2", "64", "10.0.0.1", "no IPv4 addresses"),
+        ] {
+            match row(address, mask, gateway) {
+                Answer::Wrong(told) => assert!(told.contains(reason), "{told}"),
+                _ => panic!("{address} {mask} {gateway}"),
+            }
+        }
+        for (address, mask, gateway) in
+            [("10.0.0.2", "255.255.255.255", "169.254.1.1"), ("10.0.0.2", "255.255.255.254", "10.0.0.3")]
+        {
+            assert!(matches!(row(address, mask, gateway), Answer::Resolved(_)), "{address} {mask}");
+        }
+    }
+
+    #[test]
+    fn a_second_address_that_no_pod_can_have_is_refused_with_its_reason() {
+        for (address, prefix, gateway, reason) in [
+            ("::1", json!(64), "fd00::1", "a loopback address"),
+            ("ff02::1", json!(64), "fd00::1", "a multicast address"),
+            ("fe80::2", json!(64), "fe80::1", "the address is a link-local address"),
+            ("::ffff:10.0.0.2", json!(96), "", "in disguise"),
+            ("10.0.0.2", json!(64), "fd00::1", "no IPv6 address"),
+            ("fd00::2", json!(64), "10.0.0.1", "the gateway is no IPv6 address"),
+            ("fd00::2", json!(64), "ff02::2", "the gateway is a multicast address"),
+            ("fd00::2", json!(0), "fd00::1", "prefix length is not"),
+            ("fd00::2", json!(129), "fd00::1", "prefix length is not"),
+            ("fd00::2", json!("64"), "fd00::1", "prefix length is not"),
+            ("fd00::2", json!(64), "fd00::2", "its own gateway"),
+        ] {
+            match dual(address, &prefix, gateway, false) {
+                Answer::Wrong(told) => assert!(told.contains(reason), "{told}"),
+                _ => panic!("{address} {prefix} {gateway}"),
+            }
+        }
+        assert!(matches!(dual("fd00::2", &json!(64), "fe80::1", true), Answer::Resolved(_)));
     }
 }

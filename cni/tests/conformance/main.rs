@@ -2,7 +2,7 @@
 //! `UPDATE_CONFORMANCE=1 cargo test -p nuage-cni --test conformance` writes it anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -11,7 +11,30 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Clauses {
+    /// How many demands and advices a section of the specification has for plugins.
+    sections: BTreeMap<String, usize>,
     clause: Vec<Clause>,
+}
+
+/// As the specification has them (RFC 2119).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+enum Level {
+    #[serde(rename = "MUST")]
+    Must,
+    #[serde(rename = "MUST NOT")]
+    MustNot,
+    #[serde(rename = "SHOULD")]
+    Should,
+}
+
+impl Level {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Must => "MUST",
+            Self::MustNot => "MUST NOT",
+            Self::Should => "SHOULD",
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -19,6 +42,7 @@ struct Clauses {
 struct Clause {
     id: String,
     section: String,
+    level: Level,
     demand: String,
     #[serde(default)]
     tests: Vec<String>,
@@ -29,23 +53,28 @@ fn package() -> PathBuf {
     env!("CARGO_MANIFEST_DIR").into()
 }
 
-fn clauses() -> Vec<Clause> {
+fn read() -> Clauses {
     let text = std::fs::read_to_string(package().join("tests/conformance/clauses.toml")).unwrap();
-    toml::from_str::<Clauses>(&text).unwrap().clause
+    toml::from_str(&text).unwrap()
+}
+
+fn clauses() -> Vec<Clause> {
+    read().clause
 }
 
 fn page(clauses: &[Clause]) -> String {
     let mut page = "# Conformance\n\n\
-        What the CNI specification 1.1.0 demands of a plugin, in our own words, and the tests that hold it. Made from\n\
+        What the CNI specification 1.1.0 demands of a plugin, and what it advises, in our own words, and the tests that hold it. Made from\n\
         [tests/conformance/clauses.toml](tests/conformance/clauses.toml); a test compares the two, and fails for a clause without\n\
         a test and for a test that does not exist.\n\n\
-        | clause | section | demand | held by |\n|---|---|---|---|\n"
+        | clause | section | level | demand | held by |\n|---|---|---|---|---|\n"
         .to_owned();
     for clause in clauses {
         let tests: Vec<String> = clause.tests.iter().map(|test| format!("`{test}`")).collect();
         let held =
             clause.reason.as_ref().map_or_else(|| tests.join("<br>"), |why| format!("does not apply: {why}"));
-        writeln!(page, "| {} | {} | {} | {held} |", clause.id, clause.section, clause.demand).unwrap();
+        let Clause { id, section, level, demand, .. } = clause;
+        writeln!(page, "| {id} | {section} | {} | {demand} | {held} |", level.words()).unwrap();
     }
     page
 }
@@ -82,6 +111,16 @@ fn every_clause_has_its_tests_and_they_exist() {
             assert!(tests_of(file).contains(name), "{}: {file} has no test {name}", clause.id);
         }
     }
+}
+
+#[test]
+fn every_section_has_all_of_its_clauses() {
+    let Clauses { sections, clause } = read();
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for one in &clause {
+        *found.entry(one.section.clone()).or_default() += 1;
+    }
+    assert_eq!(found, sections, "clauses a section, and how many it has");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use nuage_cni::Outcome;
 use serde_json::Value;
 
 /// Codes of the specification, and from 100 ours.
-const CODES: [u64; 17] = [1, 2, 3, 4, 5, 6, 7, 11, 50, 51, 100, 101, 102, 103, 104, 105, 106];
+const CODES: [u64; 18] = [1, 2, 3, 4, 5, 6, 7, 11, 50, 51, 100, 101, 102, 103, 104, 105, 106, 107];
 
 /// Why an outcome is no valid answer to `command`.
 pub fn problem(command: &str, outcome: &Outcome) -> Option<String> {

@@ -36,6 +36,8 @@ struct State {
     resolves_in: Option<Duration>,
     /// Whether a port's row has columns for a second address.
     ipv6: bool,
+    /// What its controller answers beside the usual.
+    answer: Row,
     /// Whether the server is new enough for `monitor_cond`.
     monitor_cond: bool,
 }
@@ -148,6 +150,7 @@ impl Database {
             presence: Presence::Up,
             resolves_in: Some(Duration::from_millis(20)),
             ipv6: false,
+            answer: Row::new(),
             monitor_cond: false,
         };
         let database = Self { state: Arc::new(Mutex::new(state)), version: watch::channel(0).0 };
@@ -191,6 +194,11 @@ impl Database {
         self.state().resolves_in = delay;
     }
 
+    /// Puts these columns into each answer of the controller.
+    pub fn answer_with(&self, columns: &[(&str, Value)]) {
+        self.state().answer = row(columns);
+    }
+
     /// Lets a port's row tell a second address.
     pub fn know_ipv6(&self) {
         self.state().ipv6 = true;
@@ -218,7 +226,7 @@ impl Database {
         let entities = state.tables.get("Nuage_VM_Table").into_iter().flat_map(BTreeMap::values);
         let started = entities.filter(|entity| entity["event"] == 2 && entity["state"] == 1);
         let listed: Vec<Value> = started.flat_map(|entity| elements(&entity["ports"])).collect();
-        let ipv6 = state.ipv6;
+        let (ipv6, answer) = (state.ipv6, state.answer.clone());
         let ports = state.tables.entry("Nuage_Port_Table".to_owned()).or_default();
         for (uuid, port) in ports.iter_mut().filter(|(_, port)| listed.contains(&port["name"])) {
             let last = uuid.as_u128() % 250 + 2;
@@ -230,6 +238,7 @@ impl Database {
                 port.insert("ip6_prefix_len".to_owned(), json!(64));
                 port.insert("ip6_gateway".to_owned(), json!("fd00::1"));
             }
+            port.extend(answer.clone());
         }
         drop(state);
         self.version.send_modify(|version| *version += 1);

@@ -156,10 +156,16 @@ fn check_row_limits(transaction: &Transaction<'_>) -> Result<(), Failure> {
     let database = transaction.database;
     let mut counts: BTreeMap<usize, i64> = BTreeMap::new();
     for ((table, uuid), new) in &transaction.overlay {
-        if database.tables[*table].max_rows.is_some() {
-            let old = database.tables[*table].rows.contains_key(uuid);
+        let old = database.tables[*table].rows.contains_key(uuid);
+        if new.is_some() != old {
             *counts.entry(*table).or_default() += i64::from(new.is_some()) - i64::from(old);
         }
+    }
+    let more: i64 = counts.values().sum();
+    let there = || database.tables.iter().map(|table| table.rows.len()).sum::<usize>();
+    if more > 0 && i64::try_from(there()).unwrap_or(i64::MAX).saturating_add(more) > database.row_limit {
+        let details = format!("a database of the emulator has at most {} rows", database.row_limit);
+        return Err(Failure::new("resources exhausted", details));
     }
     for (table, by) in counts {
         let schema = &database.tables[table];
@@ -326,5 +332,38 @@ fn listed(names: &[String]) -> String {
         [first, second] => format!("columns {first} and {second}"),
         [rest @ .., last] => format!("columns {}, and {last}", rest.join(", ")),
         [] => "columns ".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nuage_ovsdb::schema::DatabaseSchema;
+    use serde_json::{Value, json};
+
+    use super::super::Server;
+    use crate::entropy::Entropy;
+
+    #[test]
+    fn a_database_that_is_full_takes_no_more_rows_and_everything_else() {
+        let schema = json!({"name": "D", "tables": {
+            "a": {"columns": {"x": {"type": "integer"}}}, "b": {"columns": {"x": {"type": "integer"}}}
+        }});
+        let server =
+            Server::new(vec![DatabaseSchema::from_json(&schema).unwrap()], Entropy::seeded(1)).unwrap();
+        server.state().databases.get_mut("D").unwrap().row_limit = 3;
+        let insert = |table: &str| json!({"op": "insert", "table": table, "row": {}});
+        let refused = |operations: &[Value]| {
+            let results = server.transact("D", operations);
+            results
+                .last()
+                .and_then(|last| last.get("error"))
+                .is_some_and(|error| error == "resources exhausted")
+        };
+        assert!(!refused(&[insert("a"), insert("a"), insert("b")]));
+        assert!(refused(&[insert("a")]));
+        assert!(refused(&[insert("b")]));
+        assert!(!refused(&[json!({"op": "update", "table": "a", "where": [], "row": {"x": 1}})]));
+        assert!(!refused(&[json!({"op": "delete", "table": "b", "where": []}), insert("a")]));
+        assert_eq!((server.rows("D", "a").len(), server.rows("D", "b").len()), (3, 0));
     }
 }

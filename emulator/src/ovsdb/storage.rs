@@ -12,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 /// From how many rows on a column that is asked for by value gets a lookup of its own. Fewer are scanned as fast.
 const LOOKUP_ROWS: usize = 128;
+/// How many rows a database may have: ten times what the largest switch has, and an end to what a client can make of memory.
+const MAX_ROWS: i64 = 2_000_000;
 /// How many columns of a table may have one: each costs memory and time at every commit, and clients choose them.
 const LOOKUP_COLUMNS: usize = 4;
 
@@ -109,6 +111,8 @@ pub(super) struct Change {
 pub(super) struct Database {
     pub(super) schema: DatabaseSchema,
     pub(super) tables: Vec<Table>,
+    /// How many rows all tables together may have.
+    pub(super) row_limit: i64,
     positions: BTreeMap<String, usize>,
 }
 
@@ -319,7 +323,7 @@ impl Database {
         let positions: BTreeMap<String, usize> =
             schema.tables.keys().enumerate().map(|(position, name)| (name.clone(), position)).collect();
         let tables = schema.tables.iter().map(|(name, table)| Table::new(name, table, &positions)).collect();
-        Self { schema, tables, positions }
+        Self { schema, tables, row_limit: MAX_ROWS, positions }
     }
 
     pub(super) fn table(&self, name: &str) -> Option<usize> {

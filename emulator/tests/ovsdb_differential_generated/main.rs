@@ -13,6 +13,7 @@
 //! - `_version` without `_uuid` in a select: such rows cannot be told apart.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test")]
 
+mod connections;
 mod driver;
 mod generator;
 mod normal;

@@ -147,7 +147,12 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn send(&mut self, method: &str, params: &[Value], id: Value) {
         let message = Message::Request { method: method.to_owned(), params: params.to_vec(), id };
-        if self.stream.write_all(&message.encode()).is_err() {
+        self.send_bytes(&message.encode());
+    }
+
+    /// Sends what may be no message.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        if self.stream.write_all(bytes).is_err() {
             self.open = false;
         }
     }

@@ -122,7 +122,7 @@ fn once(options: &Options) -> Result<Run, Error> {
     let (replicas, churn) = loads(options)?;
     simulate(async {
         let watch = Stopwatch::start();
-        let world = World::new(&replicas.cluster, options.seed, Tampering::default())?;
+        let world = World::new(&replicas.cluster.draw(options.seed), options.seed, Tampering::default())?;
         let setup = watch.elapsed();
         let pods = Pods::new(Arc::clone(&world));
         let all = options.nodes * options.pods_per_node;

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{HOLDS, say};
+use super::{HOLDS, INVALID, complain, say};
 use crate::error::Error;
-use crate::scenario::collect;
+use crate::scenario::{Scenario, files};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -14,7 +14,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let scenarios = collect(&arguments.paths)?;
-    say(&format!("{} scenarios are valid", scenarios.len()));
-    Ok(HOLDS)
+    let files = files(&arguments.paths)?;
+    let wrong: Vec<Error> = files.iter().filter_map(|file| Scenario::load(file).err()).collect();
+    for error in &wrong {
+        complain(&error.to_string());
+    }
+    say(&format!("{} of {} scenarios are valid", files.len() - wrong.len(), files.len()));
+    Ok(if wrong.is_empty() { HOLDS } else { INVALID })
 }

@@ -4,8 +4,10 @@ mod bench;
 mod check;
 mod explain;
 mod list;
+mod new;
 mod replay;
 mod run;
+mod schema;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -19,6 +21,8 @@ Examples:
   harness replay --seed 42 scenarios/failures/vrs-restart-during-churn.toml
   harness check my-scenario.toml             say what is wrong with it, run nothing
   harness explain vrs.restart                what it does and which keys it takes
+  harness new mine.toml churn vrs.restart no_leaks
+                                             a scenario to begin with, every key explained
 
 Exit codes: 0 everything holds, 1 an expectation or invariant is violated, 2 usage or an invalid scenario,
 3 a run was not deterministic.";
@@ -50,6 +54,10 @@ enum Verb {
     List(list::Arguments),
     /// Say what a load, fault, expectation or invariant is and which keys it takes
     Explain(explain::Arguments),
+    /// Write a scenario to begin with
+    New(new::Arguments),
+    /// Print the JSON schema of scenarios, for editors
+    Schema,
     /// Run one scenario again with a seed and print its events
     Replay(replay::Arguments),
     /// Measure, print a table and write the same figures as JSON
@@ -63,6 +71,8 @@ pub fn run() -> ExitCode {
         Verb::Check(arguments) => check::run(&arguments),
         Verb::List(arguments) => list::run(&arguments),
         Verb::Explain(arguments) => Ok(explain::run(&arguments)),
+        Verb::New(arguments) => new::run(&arguments),
+        Verb::Schema => Ok(schema::run()),
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
     };

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::Expectation;
+use super::{COMMANDS, Expectation};
 use crate::scenario::registry::Kind;
 use crate::world::sim::World;
-
-const COMMANDS: [(&str, &str); 2] = [("ADD", "ADD"), ("DEL", "DEL")];
 
 pub(super) const KIND: Kind<dyn Expectation> = Kind {
     name: "latency",
     about: "The 99th percentile of a command's duration in virtual time, over all calls that ended by themselves.",
     read: |reader| {
-        let command = reader.word("op", None, &COMMANDS)?;
-        Ok(Arc::new(Latency { command, p99_max: reader.duration("p99_max", None)? }))
+        let command = reader.word("op", "of which command", None, &COMMANDS)?;
+        Ok(Arc::new(Latency {
+            command,
+            p99_max: reader.duration("p99_max", "the longest that it may be", None)?,
+        }))
     },
 };
 

@@ -2,6 +2,7 @@
 //! invariant and needs no line in a scenario.
 
 mod all_running;
+mod answers;
 mod fault_hit;
 mod latency;
 mod no_leaks;
@@ -12,6 +13,10 @@ use async_trait::async_trait;
 
 use crate::scenario::registry::Kind;
 use crate::world::sim::World;
+
+/// The commands that are counted and measured.
+const COMMANDS: [(&str, &str); 5] =
+    [("ADD", "ADD"), ("DEL", "DEL"), ("CHECK", "CHECK"), ("GC", "GC"), ("STATUS", "STATUS")];
 
 /// An expectation of a scenario.
 #[async_trait(?Send)]
@@ -25,4 +30,4 @@ pub trait Expectation: std::fmt::Debug + Send + Sync {
 
 /// All kinds of expectation.
 pub const KINDS: &[Kind<dyn Expectation>] =
-    &[all_running::KIND, no_leaks::KIND, latency::KIND, fault_hit::KIND];
+    &[all_running::KIND, no_leaks::KIND, latency::KIND, answers::KIND, fault_hit::KIND];

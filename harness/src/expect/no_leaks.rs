@@ -18,7 +18,9 @@ pub(super) const KIND: Kind<dyn Expectation> = Kind {
     name: "no_leaks",
     about: "When the last load is over and GC has been called, nothing of a container is left: no rows, links or VSD objects.",
     read: |reader| {
-        Ok(Arc::new(NoLeaks { within: reader.duration("within", Some(Duration::from_secs(30)))? }))
+        Ok(Arc::new(NoLeaks {
+            within: reader.duration("within", "how long it may take", Some(Duration::from_secs(30)))?,
+        }))
     },
 };
 

@@ -33,8 +33,13 @@ impl ClockJump {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         Ok(Self {
             schedule: Schedule::read(reader)?,
-            by: reader.span("by", Some(Duration::from_hours(1)))?,
-            back: reader.word("direction", Some("forward"), &[("forward", false), ("back", true)])?,
+            by: reader.span("by", "how far", Some(Duration::from_hours(1)))?,
+            back: reader.word(
+                "direction",
+                "which way",
+                Some("forward"),
+                &[("forward", false), ("back", true)],
+            )?,
         })
     }
 }

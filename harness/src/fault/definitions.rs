@@ -14,6 +14,9 @@ const OPERATION: Parameter = Parameter {
     takes: Takes::Word(&["any", "ADD", "DEL", "CHECK", "GC", "STATUS"]),
 };
 
+const AFTER: Parameter =
+    Parameter { name: "after", about: "how long after the call has begun", takes: Takes::Span(300) };
+
 const fn around(name: &'static str, about: &'static str, parameters: &'static [Parameter]) -> Definition {
     Definition { name, about, effect: Effect::Asked, parameters }
 }
@@ -26,6 +29,22 @@ pub(super) const AROUND: &[Definition] = &[
         &[WHEN],
     ),
     around("node.disk_full", "Nothing can be written on the node's disk: ENOSPC.", &[OPERATION]),
+    around("kubelet.add_repeated", "ADD is called again for a sandbox that is up.", &[]),
+    around("kubelet.add_doubled", "Two ADDs of one sandbox are called at once.", &[]),
+    around(
+        "kubelet.result_lost",
+        "The result of an ADD that succeeded is lost, and the sandbox is taken down.",
+        &[],
+    ),
+    around(
+        "kubelet.timeout",
+        "A runtime gives a call up before its time and kills the plugin.",
+        &[OPERATION, AFTER],
+    ),
+    around("kubelet.del_during_add", "DEL is called while the ADD of the same sandbox runs.", &[AFTER]),
+    around("kubelet.del_without_add", "DEL is called for a sandbox that no ADD was called for.", &[]),
+    around("kubelet.seven_dels", "DEL is called seven times, six of them without a namespace.", &[]),
+    around("kubelet.check_after_add", "CHECK is called as soon as ADD has succeeded, as CRI-O does.", &[]),
     around(
         "plugin.killed",
         "The plugin's process is killed at one of the points at which it waits.",

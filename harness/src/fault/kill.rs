@@ -49,7 +49,12 @@ struct Killed {
 
 impl Killed {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let exhaustive = reader.word("mode", Some("chance"), &[("chance", false), ("exhaustive", true)])?;
+        let exhaustive = reader.word(
+            "mode",
+            "chance: at a point that the seed decides; exhaustive: one run a point, until a call ends by itself",
+            Some("chance"),
+            &[("chance", false), ("exhaustive", true)],
+        )?;
         let mut commands = COMMANDS.to_vec();
         if !exhaustive {
             commands.insert(0, ("any", "any"));
@@ -59,7 +64,7 @@ impl Killed {
             schedule: Schedule::read(reader)?,
             often: Often::read(reader)?,
             nodes: Nodes::read(reader, "all")?,
-            command: reader.word("op", Some(default), &commands)?,
+            command: reader.word("op", "which calls", Some(default), &commands)?,
             exhaustive,
         })
     }
@@ -81,9 +86,10 @@ impl Fault for Killed {
             return 0;
         }
         let nodes = self.nodes.draw(world.nodes.len(), &world.random);
+        let (chance, times) = self.often.draw(&world.random);
         let setting = Setting {
-            chance: self.often.chance,
-            times: self.often.times,
+            chance,
+            times,
             nodes: names(world, &nodes),
             values: Values::default().with("op", Value::Text(self.command.to_owned())),
             ..Setting::default()

@@ -35,6 +35,9 @@ pub trait Fault: std::fmt::Debug + Send + Sync {
     }
 }
 
+/// A runtime that gives a call up.
+pub(crate) const TIMEOUT: &str = definitions::definition("kubelet.timeout").name;
+
 /// All kinds of fault.
 pub const KINDS: &[Kind<dyn Fault>] = &[
     struck!("vrs.disconnect"),
@@ -86,6 +89,14 @@ pub const KINDS: &[Kind<dyn Fault>] = &[
     struck!("kube.watch_gap"),
     struck!("node.netns_gone"),
     struck!("node.disk_full"),
+    struck!("kubelet.add_repeated"),
+    struck!("kubelet.add_doubled"),
+    struck!("kubelet.result_lost"),
+    struck!("kubelet.timeout"),
+    struck!("kubelet.del_during_add"),
+    struck!("kubelet.del_without_add"),
+    struck!("kubelet.seven_dels"),
+    struck!("kubelet.check_after_add"),
     clock::KIND,
     kill::KIND,
 ];

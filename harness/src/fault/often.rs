@@ -7,7 +7,7 @@ use nuage_emulator::faults::CERTAIN;
 use tokio::time::sleep;
 
 use crate::error::Error;
-use crate::random::{Random, Span};
+use crate::random::{Amount, Random, Share, Span, WHOLE};
 use crate::scenario::Reader;
 use crate::world::sim::World;
 
@@ -26,8 +26,9 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let at = reader.span("at", Some(Duration::ZERO))?;
-        Ok(Self { at, length: reader.span("for", Some(TO_THE_END))? })
+        let at = reader.span("at", "when it begins", Some(Duration::ZERO))?;
+        let length = reader.optional_span("for", "how long it lasts", "until the loads are over")?;
+        Ok(Self { at, length: length.unwrap_or(Span::exactly(TO_THE_END)) })
     }
 
     /// Waits until it begins.
@@ -49,27 +50,25 @@ impl Schedule {
 /// How often a fault strikes of the times that it could.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Often {
-    /// In [`CERTAIN`].
-    pub(super) chance: u64,
-    /// At most.
-    pub(super) times: Option<u64>,
+    chance: Share,
+    times: Option<Amount>,
 }
 
 impl Often {
     /// Every time.
-    pub(super) const ALWAYS: Self = Self { chance: CERTAIN, times: None };
+    pub(super) const ALWAYS: Self = Self { chance: Share::ALL, times: None };
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let text = reader.text("chance", Some("100%"))?;
-        let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
-        let percent = percent.filter(|percent| *percent > 0.0 && *percent <= 100.0);
-        // A reader that only collects keys gives whatever it likes.
-        let percent =
-            percent.ok_or_else(|| reader.error("chance is like \"25%\", over 0 and at most 100"))?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to a million")]
-        let chance = (percent * 1e4).round() as u64;
-        let times = reader.number("times", Some(0), 0..=MAX_TIMES)?;
-        Ok(Self { chance: chance.max(1), times: (times > 0).then_some(times) })
+        let chance = reader.share("chance", "how often it strikes of the times that it could")?;
+        let about = "how often it strikes at most";
+        let times = reader.optional_amount("times", about, "as often as its chance has it", 1..=MAX_TIMES)?;
+        Ok(Self { chance, times })
+    }
+
+    /// What is left to the seed is drawn: the chance in [`CERTAIN`], and how often at most.
+    pub(super) fn draw(&self, random: &Random) -> (u64, Option<u64>) {
+        const { assert!(CERTAIN == WHOLE, "shares and chances are both in millionths") }
+        (self.chance.draw(random), self.times.map(|times| times.number(random)))
     }
 }
 
@@ -85,8 +84,14 @@ pub(super) enum Nodes {
 }
 
 impl Nodes {
-    pub(super) fn read(reader: &mut Reader<'_>, default: &str) -> Result<Self, Error> {
-        reader.word("nodes", Some(default), &[("one", Self::One), ("half", Self::Half), ("all", Self::All)])
+    pub(super) fn read(reader: &mut Reader<'_>, default: &'static str) -> Result<Self, Error> {
+        let words = [("one", Self::One), ("half", Self::Half), ("all", Self::All)];
+        reader.word(
+            "nodes",
+            "which nodes it strikes; one and half are the seed's to choose",
+            Some(default),
+            &words,
+        )
     }
 
     /// Their indices. All of them draw nothing.

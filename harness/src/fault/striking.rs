@@ -31,18 +31,18 @@ pub(super) fn read(
 }
 
 fn value(reader: &mut Reader<'_>, parameter: &'static Parameter) -> Result<Value, Error> {
-    Ok(match parameter.takes {
+    let Parameter { name, about, takes } = *parameter;
+    Ok(match takes {
         Takes::Span(milliseconds) => {
-            let (low, high) =
-                reader.span(parameter.name, Some(Duration::from_millis(milliseconds)))?.bounds();
+            let (low, high) = reader.span(name, about, Some(Duration::from_millis(milliseconds)))?.bounds();
             Value::Span(low, high)
         }
-        Takes::Text(default) => Value::Text(reader.text(parameter.name, Some(default))?),
+        Takes::Text(default) => Value::Text(reader.text(name, about, Some(default))?),
         Takes::Word(words) => {
             let meanings: Vec<_> = words.iter().map(|word| (*word, *word)).collect();
-            Value::Text(reader.word(parameter.name, words.first().copied(), &meanings)?.to_owned())
+            Value::Text(reader.word(name, about, words.first().copied(), &meanings)?.to_owned())
         }
-        Takes::Flag => Value::Flag(reader.flag(parameter.name, false)?),
+        Takes::Flag => Value::Flag(reader.flag(name, about, false)?),
     })
 }
 
@@ -68,13 +68,9 @@ impl Fault for Striking {
             return 0;
         }
         let nodes = self.nodes.draw(world.nodes.len(), &world.random);
-        let setting = Setting {
-            chance: self.often.chance,
-            times: self.often.times,
-            lasts: None,
-            nodes: names(world, &nodes),
-            values: self.values.clone(),
-        };
+        let (chance, times) = self.often.draw(&world.random);
+        let setting =
+            Setting { chance, times, lasts: None, nodes: names(world, &nodes), values: self.values.clone() };
         // The definition's own values are always taken; only a scenario with hundreds of faults is not.
         let Ok(id) = world.faults.start(self.definition, setting) else { return 0 };
         for node in &nodes {

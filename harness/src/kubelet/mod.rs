@@ -1,31 +1,32 @@
 //! What a kubelet and a runtime do with a plugin, habits included: a failed ADD is followed by a DEL at once and a new
 //! sandbox later, every sandbox gets a second DEL without a namespace, a call that takes too long is killed.
 
-use std::collections::BTreeMap;
+mod call;
+mod habits;
+mod maintenance;
+mod runtimes;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nuage_cni::orchestrator::Orchestrator;
-use nuage_cni::{Invocation, Outcome};
+use nuage_cni::Outcome;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
+use crate::world::sim::World;
 use crate::world::sim::ledger::Phase;
-use crate::world::sim::{World, config_directory};
+use call::pod_call;
+pub use call::{NETWORK, VERSIONS};
+pub use maintenance::{age_journal, ask_status, check_all, collect_garbage, configure, restart};
+pub use runtimes::Runtimes;
 
 /// How often a sandbox is tried before the harness gives a pod up; a kubelet never does.
 const ATTEMPTS: u32 = 12;
 /// The pause before the next attempt; it doubles up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// How long a runtime waits for a call before it kills the plugin: the kubelet's `runtimeRequestTimeout` has this default.
-const RUNTIME_LIMIT: Duration = Duration::from_mins(2);
-/// The interface of every simulated pod.
-const INTERFACE: &str = "eth0";
-/// The name of the simulated network.
-pub const NETWORK: &str = "nuage";
 
 /// A pod on its node.
 #[derive(Clone, Debug)]
@@ -34,8 +35,10 @@ pub struct Pod {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its UID, once the API server has given it one.
+    /// Its UID, as its kubelet knows it.
     pub uid: String,
+    /// Its object's UID in the API; another one where the object is only a mirror.
+    pub object_uid: String,
     /// Its node.
     pub node: usize,
 }
@@ -47,71 +50,53 @@ impl Pod {
     }
 }
 
-fn network(world: &World, node: usize) -> Value {
-    let directory = config_directory(&world.nodes[node].name);
-    json!({"cniVersion": "1.0.0", "name": NETWORK, "type": "nuage-cni-k8s", "configDir": directory})
+/// What a pod is told to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// Its containers have ended by themselves.
+    pub finish: bool,
+    /// It is deleted.
+    pub delete: bool,
 }
 
-/// One call of the plugin, measured. `None`: it took too long and was killed.
-async fn call(
-    world: &Arc<World>,
-    node: usize,
-    command: &'static str,
-    variables: &[(&str, &str)],
-    network: &Value,
-) -> Option<Outcome> {
-    let mut environment: BTreeMap<String, String> =
-        variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    environment.insert("CNI_COMMAND".to_owned(), command.to_owned());
-    environment.insert("CNI_PATH".to_owned(), "/opt/cni/bin".to_owned());
-    let invocation = Invocation {
-        orchestrator: Orchestrator::Kubernetes,
-        environment,
-        stdin: network.to_string().into_bytes(),
-    };
-    let started = Instant::now();
-    let outcome = world.process(node, invocation, RUNTIME_LIMIT).await;
-    let ended = outcome.is_some();
-    let mut ledger = world.ledger();
-    *ledger.calls.entry(command).or_default() += 1;
-    if ended {
-        ledger.durations.entry(command).or_default().push(started.elapsed());
+impl Orders {
+    /// Whether it gets no sandbox any more.
+    pub fn is_over(&self) -> bool {
+        self.finish || self.delete
     }
-    drop(ledger);
-    if !ended {
-        world.event(Some(node), "killed", json!({"command": command}));
-    }
-    outcome
 }
 
-async fn pod_call(
-    world: &Arc<World>,
-    pod: &Pod,
-    command: &'static str,
-    id: &str,
-    netns: Option<&Path>,
-) -> Option<Outcome> {
-    let arguments = format!(
-        "IgnoreUnknown=1;K8S_POD_NAMESPACE={};K8S_POD_NAME={};K8S_POD_INFRA_CONTAINER_ID={id};K8S_POD_UID={}",
-        pod.namespace, pod.name, pod.uid
-    );
-    let netns = netns.map(|path| path.display().to_string()).unwrap_or_default();
-    let variables =
-        [("CNI_CONTAINERID", id), ("CNI_NETNS", &netns), ("CNI_IFNAME", INTERFACE), ("CNI_ARGS", &arguments)];
-    call(world, pod.node, command, &variables, &network(world, pod.node)).await
+/// A sandbox that a runtime has made.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    /// Its identifier.
+    pub id: String,
+    /// Its network namespace.
+    pub netns: PathBuf,
+}
+
+impl Sandbox {
+    /// The beginning of its identifier, for people.
+    fn short(&self) -> &str {
+        short(&self.id)
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
 }
 
 /// Brings a pod up: sandboxes until one is attached. Returns its id; `None` if the pod was deleted before, or given up.
-pub async fn start(world: &Arc<World>, pod: &Pod, stopped: &mut watch::Receiver<bool>) -> Option<String> {
+pub async fn start(world: &Arc<World>, pod: &Pod, orders: &mut watch::Receiver<Orders>) -> Option<String> {
     let mut pause = FIRST_PAUSE;
     for _ in 0..ATTEMPTS {
-        if let Some(id) = attempt(world, pod, stopped).await {
+        if let Some(id) = attempt(world, pod, orders).await {
             return Some(id);
         }
         tokio::select! {
             biased;
             // A pod that is being deleted gets no new sandbox.
-            _ = stopped.wait_for(|stopped| *stopped) => return None,
+            _ = orders.wait_for(Orders::is_over) => return None,
             () = sleep(pause) => {}
         }
         pause = (pause * 2).min(MAX_PAUSE);
@@ -121,32 +106,39 @@ pub async fn start(world: &Arc<World>, pod: &Pod, stopped: &mut watch::Receiver<
     None
 }
 
-async fn attempt(world: &Arc<World>, pod: &Pod, stopped: &watch::Receiver<bool>) -> Option<String> {
+async fn attempt(world: &Arc<World>, pod: &Pod, orders: &watch::Receiver<Orders>) -> Option<String> {
     let _slot = world.nodes[pod.node].slots.acquire().await.ok()?;
-    if *stopped.borrow() {
+    world.runtimes.powered(pod.node).await;
+    if orders.borrow().is_over() {
         return None;
     }
-    let id = world.random.sandbox_id();
-    let netns = PathBuf::from(format!("/var/run/netns/cni-{}", &id[..12]));
-    world.nodes[pod.node].kernel.add_namespace(&netns, &id);
-    world.ledger().begin(pod.node, &id, pod.full_name(), netns.clone());
-    world.event(Some(pod.node), "add", json!({"pod": pod.full_name(), "sandbox": &id[..12]}));
-    let outcome = pod_call(world, pod, "ADD", &id, Some(&netns)).await;
+    habits::delete_unknown(world, pod).await;
+    let sandbox = open_sandbox(world, pod);
+    let restarts = world.runtimes.restarts(pod.node);
+    let outcome = habits::add(world, pod, &sandbox).await;
+    // Whoever was restarted meanwhile has nobody to tell it.
+    let outcome = outcome.filter(|_| world.runtimes.restarts(pod.node) == restarts);
     match outcome {
         Some(outcome) if outcome.exit_code == 0 => {
-            attached(world, pod, &id, &outcome);
-            return Some(id);
+            let answer = answer(&outcome);
+            let port = answer["interfaces"][0]["name"].as_str().unwrap_or_default().to_owned();
+            let address = answer["ips"][0]["address"].as_str().unwrap_or_default();
+            let address = address.split('/').next().unwrap_or_default().to_owned();
+            world.runtimes.remember(pod.node, &sandbox.id, answer);
+            attached(world, pod, &sandbox, &port, &address);
+            habits::after_add(world, pod, &sandbox).await;
+            return Some(sandbox.id);
         }
         Some(outcome) => {
             let answer = answer(&outcome);
-            world.ledger().fail(pod.node, &id);
+            world.ledger().fail(pod.node, &sandbox.id);
             let error = json!({"pod": pod.full_name(), "code": answer["code"], "msg": answer["msg"], "details": answer["details"]});
             world.event(Some(pod.node), "add_failed", error);
         }
         None => {}
     }
     // A runtime cleans up after a failed ADD at once.
-    detach(world, pod, &id, &netns).await;
+    close_sandbox(world, pod, &sandbox).await;
     None
 }
 
@@ -154,36 +146,79 @@ fn answer(outcome: &Outcome) -> Value {
     serde_json::from_slice(&outcome.stdout).unwrap_or_default()
 }
 
-fn attached(world: &Arc<World>, pod: &Pod, id: &str, outcome: &Outcome) {
-    let answer = answer(outcome);
-    let port = answer["interfaces"][0]["name"].as_str().unwrap_or_default().to_owned();
-    let address = answer["ips"][0]["address"].as_str().unwrap_or_default();
-    let address = address.split('/').next().unwrap_or_default().to_owned();
-    world.ledger().set(pod.node, id, Phase::Attached { port: port.clone(), address: address.clone() });
-    // It may have been deleted meanwhile.
-    let _ = world.kube.update("Pod", &pod.namespace, &pod.name, |object| {
-        object["status"]["phase"] = json!("Running");
-        object["status"]["podIP"] = json!(address);
-    });
+/// Makes a sandbox with its namespace, whose ADD is about to begin.
+pub fn open_sandbox(world: &Arc<World>, pod: &Pod) -> Sandbox {
+    let id = world.random.sandbox_id();
+    let netns = PathBuf::from(format!("/var/run/netns/cni-{}", short(&id)));
+    world.nodes[pod.node].kernel.add_namespace(&netns, &id);
+    world.ledger().begin(pod.node, &id, pod.full_name(), netns.clone());
+    world.event(Some(pod.node), "add", json!({"pod": pod.full_name(), "sandbox": short(&id)}));
+    Sandbox { id, netns }
+}
+
+/// A sandbox is attached, by whomever.
+pub fn attached(world: &Arc<World>, pod: &Pod, sandbox: &Sandbox, port: &str, address: &str) {
+    let phase = Phase::Attached { port: port.to_owned(), address: address.to_owned() };
+    world.ledger().set(pod.node, &sandbox.id, phase);
+    report(world, pod, &json!({"phase": "Running", "podIP": address}));
     world.event(Some(pod.node), "added", json!({"pod": pod.full_name(), "port": port, "address": address}));
 }
 
-/// Takes a pod down.
+/// Writes a pod's status, unless its object is another pod's by now or gone.
+pub fn report(world: &World, pod: &Pod, status: &Value) {
+    let _ = world.kube.update("Pod", &pod.namespace, &pod.name, |object| {
+        if object["metadata"]["uid"] == *pod.object_uid {
+            object["status"] = status.clone();
+        }
+    });
+}
+
+/// Whether a sandbox is up, as far as its runtime knows.
+pub fn is_attached(world: &World, pod: &Pod, id: &str) -> bool {
+    let ledger = world.ledger();
+    ledger.sandbox(pod.node, id).is_some_and(|sandbox| matches!(sandbox.phase, Phase::Attached { .. }))
+}
+
+/// What ran in a pod's sandboxes has died; their namespaces and all that is attached to them stay until they are taken down.
+pub fn sandbox_died(world: &World, node: usize, full_name: &str) {
+    let ids: Vec<String> = {
+        let ledger = world.ledger();
+        let up = ledger.on(node).filter(|(_, sandbox)| {
+            sandbox.pod == full_name && matches!(sandbox.phase, Phase::Attached { .. })
+        });
+        up.map(|(id, _)| id.to_owned()).collect()
+    };
+    for id in ids {
+        world.ledger().set(node, &id, Phase::Deleting);
+        world.event(Some(node), "sandbox_died", json!({"pod": full_name, "sandbox": short(&id)}));
+    }
+}
+
+/// Takes a pod's sandbox down.
 pub async fn stop(world: &Arc<World>, pod: &Pod, id: &str) {
     let Ok(_slot) = world.nodes[pod.node].slots.acquire().await else { return };
     let netns = world.ledger().sandbox(pod.node, id).map(|sandbox| sandbox.netns.clone());
     let Some(netns) = netns else { return };
+    let sandbox = Sandbox { id: id.to_owned(), netns };
     world.ledger().set(pod.node, id, Phase::Deleting);
-    world.event(Some(pod.node), "del", json!({"pod": pod.full_name(), "sandbox": &id[..12]}));
-    detach(world, pod, id, &netns).await;
+    world.event(Some(pod.node), "del", json!({"pod": pod.full_name(), "sandbox": sandbox.short()}));
+    close_sandbox(world, pod, &sandbox).await;
+}
+
+/// The object of a finished pod is deleted: its runtime removes what it still knows of its sandbox, and calls DEL once more.
+pub async fn remove(world: &Arc<World>, pod: &Pod) {
+    habits::delete_unknown_of(world, pod, &world.random.sandbox_id()).await;
 }
 
 /// DEL until it succeeds, then the namespace goes, then DEL again without it.
-async fn detach(world: &Arc<World>, pod: &Pod, id: &str, netns: &Path) {
+pub async fn close_sandbox(world: &Arc<World>, pod: &Pod, sandbox: &Sandbox) {
+    let Sandbox { id, netns } = sandbox;
     world.ledger().set(pod.node, id, Phase::Deleting);
     let mut pause = FIRST_PAUSE;
     for _ in 0..ATTEMPTS {
-        match pod_call(world, pod, "DEL", id, Some(netns)).await {
+        // After a reboot there is no namespace to name any more.
+        let there = world.nodes[pod.node].kernel.has_namespace(netns);
+        match pod_call(world, pod, "DEL", id, there.then_some(netns)).await {
             Some(outcome) if outcome.exit_code == 0 => break,
             Some(outcome) => {
                 let error = json!({"pod": pod.full_name(), "error": outcome.stderr});
@@ -195,37 +230,25 @@ async fn detach(world: &Arc<World>, pod: &Pod, id: &str, netns: &Path) {
         pause = (pause * 2).min(MAX_PAUSE);
     }
     world.ledger().set(pod.node, id, Phase::Gone);
-    world.event(Some(pod.node), "deleted", json!({"pod": pod.full_name(), "sandbox": &id[..12]}));
+    world.runtimes.forget(pod.node, id);
+    world.event(Some(pod.node), "deleted", json!({"pod": pod.full_name(), "sandbox": sandbox.short()}));
     // Only now: what DEL had to take away must not go with the namespace.
     world.nodes[pod.node].kernel.remove_namespace(netns);
-    if let Some(again) = pod_call(world, pod, "DEL", id, None).await
-        && (again.exit_code != 0 || !again.stdout.is_empty())
-    {
-        let details = format!("the second DEL of pod {}: {:?}", pod.full_name(), again.stderr);
-        world.ledger().second_del_failed = Some(details);
+    for _ in 0..habits::further_dels(world, pod) {
+        delete_again(world, pod, id, None).await;
     }
-    world.event(Some(pod.node), "del_again", json!({"sandbox": &id[..12]}));
+    world.event(Some(pod.node), "del_again", json!({"sandbox": sandbox.short()}));
     if world.ledger().forget(pod.node, id) {
         world.nodes[pod.node].kernel.forget(id);
     }
 }
 
-/// What a runtime does after it has restarted: tells the plugin which attachments are valid.
-pub async fn collect_garbage(world: &Arc<World>, node: usize) {
-    let valid: Vec<Value> = {
-        let ledger = world.ledger();
-        let attached = ledger.on(node).filter(|(_, sandbox)| matches!(sandbox.phase, Phase::Attached { .. }));
-        attached.map(|(id, _)| json!({"containerID": id, "ifname": INTERFACE})).collect()
-    };
-    let mut network = network(world, node);
-    network["cniVersion"] = json!("1.1.0");
-    network["cni.dev/valid-attachments"] = Value::Array(valid);
-    let Some(outcome) = call(world, node, "GC", &[], &network).await else { return };
-    if outcome.exit_code == 0 && world.switch_is_up(node) {
-        // Nothing can be owed any more.
-        for id in world.ledger().settle(node) {
-            world.nodes[node].kernel.forget(&id);
-        }
+/// A DEL of what is gone already.
+async fn delete_again(world: &Arc<World>, pod: &Pod, id: &str, netns: Option<&Path>) {
+    if let Some(again) = pod_call(world, pod, "DEL", id, netns).await
+        && (again.exit_code != 0 || !again.stdout.is_empty())
+    {
+        let details = format!("the second DEL of pod {}: {:?}", pod.full_name(), again.stderr);
+        world.ledger().second_del_failed = Some(details);
     }
-    world.event(Some(node), "gc", json!({"exit": outcome.exit_code, "error": outcome.stderr}));
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::sleep;
 
-use super::Load;
 use super::pods::Pods;
+use super::{Load, NAME, NAMESPACE};
 use crate::error::Error;
-use crate::random::Span;
+use crate::random::{Amount, Random, Span};
 use crate::scenario::Reader;
 use crate::scenario::registry::Kind;
 
@@ -25,28 +25,64 @@ pub(super) const KIND: Kind<dyn Load> = Kind {
 struct Deployment {
     namespace: String,
     name: String,
-    replicas: usize,
-    updates: usize,
+    replicas: Amount,
+    updates: Amount,
     update_after: Span,
+    max_surge: Amount,
+    max_unavailable: Amount,
+    hold: Span,
+}
+
+/// One that runs: what was left to the seed is known.
+#[derive(Clone, Debug)]
+struct Rollout {
+    namespace: String,
+    name: String,
+    replicas: usize,
     max_surge: usize,
     max_unavailable: usize,
-    hold: Span,
 }
 
 impl Deployment {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         Ok(Self {
-            namespace: reader.text("namespace", Some("default"))?,
-            name: reader.text("name", Some("web"))?,
-            replicas: reader.count("replicas", None, 1..=150_000)?,
-            updates: reader.count("updates", Some(0), 0..=100)?,
-            update_after: reader.span("update_after", Some(Duration::from_secs(10)))?,
-            max_surge: reader.count("max_surge", Some(1), 1..=10_000)?,
-            max_unavailable: reader.count("max_unavailable", Some(0), 0..=10_000)?,
-            hold: reader.span("hold", Some(Duration::from_secs(10)))?,
+            namespace: reader.name("namespace", NAMESPACE, "default")?,
+            name: reader.name("name", NAME, "web")?,
+            replicas: reader.amount("replicas", "how many pods are kept", None, 1..=150_000)?,
+            updates: reader.amount("updates", "how many rolling updates there are", Some(0), 0..=100)?,
+            update_after: reader.span(
+                "update_after",
+                "how long a revision stands before the next update",
+                Some(Duration::from_secs(10)),
+            )?,
+            max_surge: reader.amount(
+                "max_surge",
+                "how many pods there may be beyond the replicas during an update",
+                Some(1),
+                1..=10_000,
+            )?,
+            max_unavailable: reader.amount(
+                "max_unavailable",
+                "how many of the replicas may be missing during an update",
+                Some(0),
+                0..=10_000,
+            )?,
+            hold: reader.span("hold", "how long the last revision stays", Some(Duration::from_secs(10)))?,
         })
     }
 
+    fn begin(&self, random: &Random) -> Rollout {
+        Rollout {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            replicas: self.replicas.draw(random),
+            max_surge: self.max_surge.draw(random),
+            max_unavailable: self.max_unavailable.draw(random),
+        }
+    }
+}
+
+impl Rollout {
     fn prefix(&self, revision: usize) -> String {
         format!("{}/{}-{revision}-", self.namespace, self.name)
     }
@@ -103,19 +139,18 @@ impl Deployment {
 impl Load for Deployment {
     async fn run(&self, pods: &Pods) {
         let random = pods.world.random.clone();
-        for number in 0..self.replicas {
+        let (rollout, updates) = (self.begin(&random), self.updates.draw(&random));
+        for number in 0..rollout.replicas {
             pods.spawn(&self.namespace, &format!("{}-0-{number}", self.name), true);
         }
-        self.all_up(pods, 0).await;
-        for revision in 1..=self.updates {
+        rollout.all_up(pods, 0).await;
+        for revision in 1..=updates {
             sleep(self.update_after.draw(&random)).await;
-            self.roll(pods, revision).await;
+            rollout.roll(pods, revision).await;
         }
         sleep(self.hold.draw(&random)).await;
         // Replacements of evicted pods may still be on their way.
-        self.all_up(pods, self.updates).await;
-        let prefix = format!("{}/{}-", self.namespace, self.name);
-        pods.with_prefix(&prefix).iter().for_each(|name| pods.stop(name));
-        pods.until(|pods| pods.with_prefix(&prefix).is_empty()).await;
+        rollout.all_up(pods, updates).await;
+        pods.clear(&format!("{}/{}-", self.namespace, self.name)).await;
     }
 }

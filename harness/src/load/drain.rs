@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::Load;
 use super::pods::Pods;
+use super::spec::Spec;
 use crate::error::Error;
 use crate::random::Span;
 use crate::scenario::Reader;
@@ -31,9 +32,13 @@ struct Drain {
 impl Drain {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         Ok(Self {
-            node: reader.node("node")?,
-            at: reader.span("at", None)?,
-            closed: reader.span("closed", Some(Duration::from_secs(30)))?,
+            node: reader.node("node", "which node is drained")?,
+            at: reader.span("at", "when it is drained", None)?,
+            closed: reader.span(
+                "closed",
+                "how long it takes no pods, once it is empty",
+                Some(Duration::from_secs(30)),
+            )?,
         })
     }
 }
@@ -48,8 +53,9 @@ impl Load for Drain {
         pods.world.event(Some(node), "drain", json!({}));
         for evicted in pods.on(node) {
             pods.stop(&evicted.full_name);
-            if evicted.replaced {
-                pods.spawn(&evicted.namespace, &format!("{}-again", evicted.name), true);
+            if evicted.spec.replaced {
+                let name = format!("{}-again", evicted.spec.name);
+                pods.make(&Spec { name, ..evicted.spec });
             }
         }
         pods.until(|pods| pods.on(node).is_empty()).await;

@@ -1,15 +1,30 @@
 //! What the cluster does. A kind of load is a file and a line in [`KINDS`].
 
 mod churn;
+mod crash_loop;
 mod deployment;
 mod drain;
+mod greedy;
+mod job;
+mod original;
 mod pod;
 pub mod pods;
+mod probe;
+mod reboot;
+mod runtime_restart;
+mod scale_out;
+pub mod spec;
+mod stateful_set;
+mod upgrade;
 
 use async_trait::async_trait;
 
 use crate::scenario::registry::Kind;
 use pods::Pods;
+
+/// What the keys are for that most loads have.
+const NAMESPACE: &str = "the namespace of its pods";
+const NAME: &str = "the beginning of the names of its pods";
 
 /// A load of a scenario.
 #[async_trait(?Send)]
@@ -19,4 +34,19 @@ pub trait Load: std::fmt::Debug + Send + Sync {
 }
 
 /// All kinds of load.
-pub const KINDS: &[Kind<dyn Load>] = &[pod::KIND, deployment::KIND, churn::KIND, drain::KIND];
+pub const KINDS: &[Kind<dyn Load>] = &[
+    pod::KIND,
+    deployment::KIND,
+    stateful_set::KIND,
+    scale_out::KIND,
+    job::KIND,
+    churn::KIND,
+    crash_loop::KIND,
+    drain::KIND,
+    reboot::KIND,
+    runtime_restart::KIND,
+    probe::KIND,
+    original::KIND,
+    upgrade::KIND,
+    greedy::KIND,
+];

@@ -6,10 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::sleep;
 
-use super::Load;
 use super::pods::Pods;
+use super::spec::{Sort, Spec};
+use super::{Load, NAME, NAMESPACE};
 use crate::error::Error;
-use crate::random::Span;
+use crate::random::{Amount, Span};
 use crate::scenario::Reader;
 use crate::scenario::registry::Kind;
 
@@ -19,24 +20,35 @@ pub(super) const KIND: Kind<dyn Load> = Kind {
     read: |reader| Ok(Arc::new(PodLoad::read(reader)?)),
 };
 
+const SORTS: [(&str, Sort); 3] =
+    [("plain", Sort::Plain), ("static", Sort::Static), ("host_network", Sort::HostNetwork)];
+
 /// Single pods.
 #[derive(Clone, Debug)]
 struct PodLoad {
     namespace: String,
     name: String,
-    count: usize,
+    count: Amount,
+    sort: Sort,
     at: Span,
     hold: Span,
 }
 
 impl PodLoad {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let sort =
+            "plain; static: of a kubelet's own, with a mirror; host_network: no plugin is called for it";
         Ok(Self {
-            namespace: reader.text("namespace", Some("default"))?,
-            name: reader.text("name", Some("pod"))?,
-            count: reader.count("count", Some(1), 1..=10_000)?,
-            at: reader.span("at", Some(Duration::ZERO))?,
-            hold: reader.span("hold", Some(Duration::from_secs(10)))?,
+            namespace: reader.name("namespace", NAMESPACE, "default")?,
+            name: reader.name("name", NAME, "pod")?,
+            count: reader.amount("count", "how many pods", Some(1), 1..=10_000)?,
+            sort: reader.word("sort", sort, Some("plain"), &SORTS)?,
+            at: reader.span("at", "when they are made", Some(Duration::ZERO))?,
+            hold: reader.span(
+                "hold",
+                "how long they stay, once all are up",
+                Some(Duration::from_secs(10)),
+            )?,
         })
     }
 }
@@ -46,13 +58,13 @@ impl Load for PodLoad {
     async fn run(&self, pods: &Pods) {
         let random = pods.world.random.clone();
         sleep(self.at.draw(&random)).await;
-        for number in 0..self.count {
-            pods.spawn(&self.namespace, &format!("{}-{number}", self.name), false);
+        for number in 0..self.count.draw(&random) {
+            let spec = Spec::new(&self.namespace, &format!("{}-{number}", self.name));
+            pods.make(&Spec { sort: self.sort, ..spec });
         }
         let prefix = format!("{}/{}-", self.namespace, self.name);
-        pods.until(|pods| pods.with_prefix(&prefix).iter().all(|name| pods.is_up(name) != Some(false))).await;
+        pods.until_up(&prefix).await;
         sleep(self.hold.draw(&random)).await;
-        pods.with_prefix(&prefix).iter().for_each(|name| pods.stop(name));
-        pods.until(|pods| pods.with_prefix(&prefix).is_empty()).await;
+        pods.clear(&prefix).await;
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 
-use crate::kubelet::{self, Pod};
+use super::spec::{Sort, Spec};
+use crate::kubelet::{self, Orders, Pod};
 use crate::world::sim::World;
 
 /// The pods of a run.
@@ -23,9 +24,13 @@ struct Shared {
     changed: Notify,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    pods: BTreeMap<String, Running>,
+    /// Everything that a node still has to do with, by a number of its own: a name can be used again before that.
+    pods: BTreeMap<u64, Running>,
+    /// The numbers of those that the API server knows.
+    names: BTreeMap<String, u64>,
+    next: u64,
     /// How many pods each node has.
     counts: Vec<usize>,
     cordoned: BTreeSet<usize>,
@@ -33,33 +38,25 @@ struct State {
 
 #[derive(Debug)]
 struct Running {
-    namespace: String,
-    name: String,
+    spec: Spec,
     node: usize,
     up: bool,
-    /// Whether somebody puts another one in its place when it is evicted.
-    replaced: bool,
-    stop: watch::Sender<bool>,
+    orders: watch::Sender<Orders>,
 }
 
-/// A pod to be evicted.
+/// A pod that is about to be evicted.
 #[derive(Clone, Debug)]
 pub struct Evicted {
     /// Its full name.
     pub full_name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Whether it is put up elsewhere.
-    pub replaced: bool,
+    /// What it was.
+    pub spec: Spec,
 }
 
 impl Pods {
     /// No pods yet.
     pub fn new(world: Arc<World>) -> Self {
-        let counts = vec![0; world.nodes.len()];
-        let state = State { pods: BTreeMap::new(), counts, cordoned: BTreeSet::new() };
+        let state = State { counts: vec![0; world.nodes.len()], ..State::default() };
         Self { world, shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }) }
     }
 
@@ -68,76 +65,167 @@ impl Pods {
     }
 
     /// The node with the fewest pods, the first of several, among those that take any.
-    fn place(&self) -> usize {
+    pub fn place(&self) -> usize {
         let state = self.state();
         let open = (0..state.counts.len()).filter(|node| !state.cordoned.contains(node));
         open.min_by_key(|node| state.counts[*node]).unwrap_or(0)
     }
 
-    /// Makes a pod and lets it live in a task of its own.
+    /// Makes an ordinary pod and lets it live in a task of its own.
     pub fn spawn(&self, namespace: &str, name: &str, replaced: bool) {
-        let node = self.place();
-        let world = &self.world;
-        // It may be there from an earlier pod.
-        let _ = world.kube.create(json!({"kind": "Namespace", "metadata": {"name": namespace}}));
-        let object = json!({
-            "kind": "Pod", "metadata": {"namespace": namespace, "name": name},
-            "spec": {"nodeName": world.nodes[node].name, "containers": [{"name": "main", "image": "none"}]}
-        });
-        let Ok(object) = world.kube.create(object) else { return };
-        let pod = Pod {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            uid: object["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
-            node,
-        };
-        let (stop, stopped) = watch::channel(false);
-        let running = Running {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            node,
-            up: false,
-            replaced,
-            stop,
-        };
-        {
-            let mut state = self.state();
-            state.pods.insert(pod.full_name(), running);
-            state.counts[node] += 1;
-        }
-        world.ledger().pods += 1;
-        tokio::task::spawn_local(self.clone().live(pod, stopped));
+        self.make(&Spec { replaced, ..Spec::new(namespace, name) });
     }
 
-    async fn live(self, pod: Pod, mut stopped: watch::Receiver<bool>) {
-        let id = kubelet::start(&self.world, &pod, &mut stopped).await;
-        if let Some(running) = self.state().pods.get_mut(&pod.full_name()) {
-            running.up = true;
+    /// Makes a pod and lets it live in a task of its own.
+    pub fn make(&self, spec: &Spec) {
+        let node = self.place();
+        if let Some(pod) = self.submit(spec, node) {
+            self.live_on(spec, pod, None);
+        }
+    }
+
+    /// Tells the API server of a pod on a node, without bringing it up.
+    pub fn submit(&self, spec: &Spec, node: usize) -> Option<Pod> {
+        let kube = &self.world.kube;
+        // It may be there from an earlier pod.
+        let _ = kube.create(json!({"kind": "Namespace", "metadata": {"name": spec.namespace}}));
+        let Ok(object) = kube.create(spec.object(&self.world.nodes[node].name)) else {
+            // Two loads that use one name: a mistake of the scenario, which all_running tells.
+            self.world.ledger().given_up.push(spec.full_name());
+            return None;
+        };
+        self.world.ledger().pods += 1;
+        Some(spec.pod(&object, node))
+    }
+
+    /// Lets a pod live that the API server knows; `attached` is its sandbox, if it has one already.
+    pub fn live_on(&self, spec: &Spec, pod: Pod, attached: Option<String>) {
+        let (orders, seen) = watch::channel(Orders::default());
+        let running = Running { spec: spec.clone(), node: pod.node, up: false, orders };
+        let number = {
+            let mut state = self.state();
+            state.next += 1;
+            let number = state.next;
+            state.counts[pod.node] += 1;
+            state.names.insert(pod.full_name(), number);
+            state.pods.insert(number, running);
+            number
+        };
+        tokio::task::spawn_local(self.clone().live(number, pod, attached, seen));
+    }
+
+    async fn live(
+        self,
+        number: u64,
+        pod: Pod,
+        mut sandbox: Option<String>,
+        mut orders: watch::Receiver<Orders>,
+    ) {
+        let networked = self.state().pods.get(&number).is_some_and(|pod| pod.spec.sort != Sort::HostNetwork);
+        loop {
+            if sandbox.is_none() && networked {
+                sandbox = kubelet::start(&self.world, &pod, &mut orders).await;
+            }
+            self.set_up(number, true);
+            let dead = || sandbox.as_ref().is_some_and(|id| !kubelet::is_attached(&self.world, &pod, id));
+            let _ = orders.wait_for(|orders| orders.is_over() || dead()).await;
+            let over = orders.borrow().is_over();
+            if !over {
+                self.set_up(number, false);
+            }
+            if let Some(id) = sandbox.take() {
+                kubelet::stop(&self.world, &pod, &id).await;
+            }
+            if over {
+                break;
+            }
+        }
+        if !orders.borrow().delete {
+            kubelet::report(&self.world, &pod, &json!({"phase": "Succeeded"}));
+            let _ = orders.wait_for(|orders| orders.delete).await;
+            kubelet::remove(&self.world, &pod).await;
+        }
+        self.forget(number, &pod);
+    }
+
+    fn set_up(&self, number: u64, up: bool) {
+        if let Some(running) = self.state().pods.get_mut(&number) {
+            running.up = up;
         }
         self.shared.changed.notify_waiters();
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-        if let Some(id) = id {
-            kubelet::stop(&self.world, &pod, &id).await;
-        }
-        let _ = self.world.kube.delete("Pod", &pod.namespace, &pod.name);
+    }
+
+    fn forget(&self, number: u64, pod: &Pod) {
         {
             let mut state = self.state();
-            state.pods.remove(&pod.full_name());
+            state.pods.remove(&number);
             state.counts[pod.node] -= 1;
+            if state.names.get(&pod.full_name()) == Some(&number) {
+                state.names.remove(&pod.full_name());
+                let _ = self.world.kube.delete("Pod", &pod.namespace, &pod.name);
+            }
         }
         self.shared.changed.notify_waiters();
+    }
+
+    fn order(&self, full_name: &str, change: impl FnOnce(&mut Orders)) {
+        let state = self.state();
+        let running = state.names.get(full_name).and_then(|number| state.pods.get(number));
+        if let Some(running) = running {
+            running.orders.send_modify(change);
+        }
     }
 
     /// Deletes a pod; it is gone some time later.
     pub fn stop(&self, full_name: &str) {
-        if let Some(running) = self.state().pods.get(full_name) {
-            running.stop.send_replace(true);
+        self.order(full_name, |orders| orders.delete = true);
+    }
+
+    /// A pod's containers have ended by themselves: its sandbox goes, its object stays.
+    pub fn finish(&self, full_name: &str) {
+        self.order(full_name, |orders| orders.finish = true);
+    }
+
+    /// Deletes a pod by force: its name is free at once, while its node still has to take it down.
+    pub fn abandon(&self, full_name: &str) {
+        self.stop(full_name);
+        let known = self.state().names.remove(full_name).is_some();
+        if let (true, Some((namespace, name))) = (known, full_name.split_once('/')) {
+            let _ = self.world.kube.delete("Pod", namespace, name);
         }
+    }
+
+    /// The sandbox of a pod has died, and its node finds out.
+    pub fn crash(&self, full_name: &str) {
+        let node = {
+            let state = self.state();
+            state.names.get(full_name).and_then(|number| state.pods.get(number)).map(|running| running.node)
+        };
+        let Some(node) = node else { return };
+        kubelet::sandbox_died(&self.world, node, full_name);
+        self.order(full_name, |_| ());
+    }
+
+    /// The sandboxes of all pods of a node may have died, and the node finds out.
+    pub fn look_again(&self, node: usize) {
+        let state = self.state();
+        state.pods.values().filter(|running| running.node == node).for_each(|running| {
+            running.orders.send_modify(|_| ());
+        });
     }
 
     /// Whether a pod is up (or given up); `None` once it is gone.
     pub fn is_up(&self, full_name: &str) -> Option<bool> {
-        self.state().pods.get(full_name).map(|running| running.up)
+        let state = self.state();
+        state.names.get(full_name).and_then(|number| state.pods.get(number)).map(|running| running.up)
+    }
+
+    /// How many pods whose full names begin with `prefix` have not finished.
+    pub fn running(&self, prefix: &str) -> usize {
+        let names = self.with_prefix(prefix);
+        let state = self.state();
+        let running = names.iter().filter_map(|name| state.pods.get(state.names.get(name)?));
+        running.filter(|running| !running.orders.borrow().is_over()).count()
     }
 
     /// Waits until `condition` holds; it is looked at whenever a pod came up or went.
@@ -153,6 +241,25 @@ impl Pods {
         }
     }
 
+    /// Waits until all pods whose full names begin with `prefix` are up.
+    pub async fn until_up(&self, prefix: &str) {
+        self.until(|pods| pods.with_prefix(prefix).iter().all(|name| pods.is_up(name) != Some(false))).await;
+    }
+
+    /// Deletes all pods whose full names begin with `prefix`, and waits until they are gone.
+    pub async fn clear(&self, prefix: &str) {
+        self.with_prefix(prefix).iter().for_each(|name| self.stop(name));
+        self.until(|pods| pods.with_prefix(prefix).is_empty()).await;
+    }
+
+    /// Waits until no node has anything to do with a pod of this beginning, those included whose names are free again.
+    pub async fn until_forgotten(&self, prefix: &str) {
+        self.until(|pods| {
+            pods.state().pods.values().all(|running| !running.spec.full_name().starts_with(prefix))
+        })
+        .await;
+    }
+
     /// Lets a node take pods, or not.
     pub fn cordon(&self, node: usize, closed: bool) {
         let mut state = self.state();
@@ -163,23 +270,19 @@ impl Pods {
         };
     }
 
-    /// The pods of a node.
+    /// The pods of a node that a drain evicts: a static one is its kubelet's alone.
     pub fn on(&self, node: usize) -> Vec<Evicted> {
         let state = self.state();
-        let here = state.pods.iter().filter(|(_, pod)| pod.node == node);
-        here.map(|(full_name, pod)| Evicted {
-            full_name: full_name.clone(),
-            namespace: pod.namespace.clone(),
-            name: pod.name.clone(),
-            replaced: pod.replaced,
-        })
-        .collect()
+        let here = state.names.iter().filter_map(|(name, number)| Some((name, state.pods.get(number)?)));
+        here.filter(|(_, running)| running.node == node && running.spec.sort != Sort::Static)
+            .map(|(name, running)| Evicted { full_name: name.clone(), spec: running.spec.clone() })
+            .collect()
     }
 
     /// The pods whose full names begin with `prefix`.
     pub fn with_prefix(&self, prefix: &str) -> Vec<String> {
         let state = self.state();
-        let from = state.pods.range(prefix.to_owned()..).map(|(name, _)| name);
+        let from = state.names.range(prefix.to_owned()..).map(|(name, _)| name);
         from.take_while(|name| name.starts_with(prefix)).cloned().collect()
     }
 }

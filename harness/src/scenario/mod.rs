@@ -1,8 +1,13 @@
 //! The language of scenarios: TOML with a cluster, loads, faults and expectations. Each kind is defined once, where it is
 //! carried out; what is read here is typed and within bounds.
 
+pub mod catalogue;
+mod key;
 mod reader;
 pub mod registry;
+pub mod schema;
+pub mod template;
+mod values;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,17 +16,21 @@ use crate::error::Error;
 use crate::expect::{self, Expectation};
 use crate::fault::{self, Fault};
 use crate::load::{self, Load};
-pub use reader::{Key, Reader, keys_of, suggestion};
+use crate::random::{Amount, Random};
+pub use key::{Default, Key, Takes};
+pub use reader::{Reader, keys_of, suggestion};
 use registry::Kind;
 
 /// A scenario has a few kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
 const MAX_NODES: u64 = 5000;
+/// What a scenario draws before its world is there comes from a generator of its own.
+const BEFORE_THE_WORLD: u64 = 0x005c_ea10;
 /// TOML's integers end here.
 const MAX_SEED: u64 = i64::MAX.cast_unsigned();
 
 /// What is simulated.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// How many nodes, each with a switch and a controller.
     pub nodes: usize,
@@ -29,16 +38,74 @@ pub struct Cluster {
     pub parallel: usize,
 }
 
-impl Cluster {
+/// What is simulated, as far as the scenario says; the rest is the seed's to decide.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    nodes: Amount,
+    parallel: Amount,
+}
+
+impl Size {
     /// Reads `[cluster]`.
     ///
     /// # Errors
     /// What is wrong with it, and where.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let nodes = reader.count("nodes", Some(1), 1..=MAX_NODES)?;
-        let parallel = reader.count("parallel", Some(8), 1..=256)?;
-        Ok(Self { nodes, parallel })
+        let about = "how many nodes there are, each with a switch and a controller";
+        let nodes = reader.amount("nodes", about, Some(1), 1..=MAX_NODES)?;
+        let about = "how many sandboxes a node's runtime works on at once";
+        Ok(Self { nodes, parallel: reader.amount("parallel", about, Some(8), 1..=256)? })
     }
+
+    /// The cluster of a seed.
+    pub fn draw(&self, seed: u64) -> Cluster {
+        let random = Random::seeded(seed ^ BEFORE_THE_WORLD);
+        Cluster { nodes: self.nodes.draw(&random), parallel: self.parallel.draw(&random) }
+    }
+
+    /// How many nodes there are whatever the seed.
+    fn least_nodes(&self) -> u64 {
+        self.nodes.bounds().0
+    }
+}
+
+/// What a scenario says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    title: String,
+    why: String,
+    seed: u64,
+}
+
+impl Head {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let said = |text: &str| {
+            if text.trim().is_empty() { Err("it says nothing".to_owned()) } else { Ok(()) }
+        };
+        let why = "why there is such a scenario: the incident that it is about, with its source";
+        Ok(Self {
+            why: reader.text_that("why", why, None, |text| said(text).and_then(|()| has_sources(text)))?,
+            title: reader.text_that("title", "what happens, in one line", None, said)?,
+            seed: reader.number("seed", "the seed of a run that names none", Some(1), 0..=MAX_SEED)?,
+        })
+    }
+}
+
+/// Whether each issue that is named can be found: `owner/repository#number`.
+fn has_sources(why: &str) -> Result<(), String> {
+    let letters = |part: &str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        !part.is_empty() && part.chars().all(known)
+    };
+    for (at, _) in why.match_indices('#') {
+        let before = why[..at].rsplit(|c: char| c.is_whitespace() || "(,;".contains(c)).next().unwrap_or("");
+        let number = why[at + 1..].starts_with(|c: char| c.is_ascii_digit());
+        let repository = before.split_once('/').is_some_and(|(owner, name)| letters(owner) && letters(name));
+        if number && !repository {
+            return Err("name an issue so that it can be found: owner/repository#number".to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn all<T: ?Sized>(kinds: &'static [Kind<T>], tables: Vec<Reader<'_>>) -> Result<Vec<Arc<T>>, Error> {
@@ -59,7 +126,7 @@ pub struct Scenario {
     /// The seed of a run that names none.
     pub seed: u64,
     /// What is simulated.
-    pub cluster: Cluster,
+    pub cluster: Size,
     /// What the cluster does.
     pub loads: Vec<Arc<dyn Load>>,
     /// What goes wrong.
@@ -91,17 +158,17 @@ impl Scenario {
         let root = Reader::root(path, text, &document);
         let nothing = root.error("a scenario needs at least one [[load]]");
         let scenario = root.whole(|root| {
-            let cluster = root.table("cluster")?.whole(Cluster::read)?;
-            root.with_nodes(cluster.nodes);
-            let seed = root.number("seed", Some(1), 0..=MAX_SEED)?;
+            let cluster = root.table("cluster")?.whole(Size::read)?;
+            root.with_nodes(cluster.least_nodes());
             let loads = all(load::KINDS, root.tables("load")?)?;
             let faults = all(fault::KINDS, root.tables("fault")?)?;
             let expectations = all(expect::KINDS, root.tables("expect")?)?;
+            let Head { title, why, seed } = Head::read(root)?;
             Ok(Self {
                 name: Path::new(path).with_extension("").display().to_string(),
                 path: path.to_owned(),
-                why: root.text("why", None)?,
-                title: root.text("title", None)?,
+                why,
+                title,
                 seed,
                 cluster,
                 loads,
@@ -121,18 +188,23 @@ impl Scenario {
 /// # Errors
 /// A path that is not there or has none, or the first scenario that is invalid.
 pub fn collect(paths: &[std::path::PathBuf]) -> Result<Vec<Scenario>, Error> {
-    let mut scenarios = Vec::new();
+    files(paths)?.iter().map(|file| Scenario::load(file)).collect()
+}
+
+/// The files of all scenarios at these paths: files, and `*.toml` below directories, sorted.
+///
+/// # Errors
+/// A path that is not there or has none.
+pub fn files(paths: &[std::path::PathBuf]) -> Result<Vec<std::path::PathBuf>, Error> {
+    let mut files = Vec::new();
     for path in paths {
-        let mut files = Vec::new();
+        let before = files.len();
         find(path, &mut files)?;
-        if files.is_empty() {
+        if files.len() == before {
             return Err(Error::Nothing(path.clone()));
         }
-        for file in files {
-            scenarios.push(Scenario::load(&file)?);
-        }
     }
-    Ok(scenarios)
+    Ok(files)
 }
 
 fn find(path: &Path, files: &mut Vec<std::path::PathBuf>) -> Result<(), Error> {
@@ -170,7 +242,46 @@ mod tests {
     #[test]
     fn the_smallest_scenario_has_defaults() {
         let scenario = Scenario::parse("dir/x.toml", VALID).unwrap();
-        assert_eq!((scenario.name.as_str(), scenario.cluster.nodes, scenario.seed), ("dir/x", 1, 1));
+        assert_eq!((scenario.name.as_str(), scenario.seed), ("dir/x", 1));
+        assert_eq!(scenario.cluster.draw(1), Cluster { nodes: 1, parallel: 8 });
+    }
+
+    #[test]
+    fn a_cluster_that_is_left_to_the_seed_is_drawn_and_the_same_for_the_same_seed() {
+        let text = format!("{VALID}[cluster]\nnodes = \"2..40\"\n");
+        let cluster = Scenario::parse("x.toml", &text).unwrap().cluster;
+        let drawn: Vec<usize> = (0..50).map(|seed| cluster.draw(seed).nodes).collect();
+        assert!(drawn.iter().all(|nodes| (2..=40).contains(nodes)));
+        assert!(drawn.iter().any(|nodes| *nodes != drawn[0]));
+        assert_eq!(drawn[7], cluster.draw(7).nodes);
+    }
+
+    #[test]
+    fn a_node_that_not_every_seed_has_cannot_be_named() {
+        let text = |node: &str| {
+            format!(
+                "title = \"t\"\nwhy = \"w\"\n[cluster]\nnodes = \"2..9\"\n[[load]]\nkind = \"drain\"\nat = \"1s\"\nnode = {node}\n"
+            )
+        };
+        assert!(Scenario::parse("x.toml", &text("2")).is_ok());
+        assert_eq!(refusal(&text("3")), "x.toml:8:8: node must be from 1 to 2");
+    }
+
+    #[test]
+    fn an_incident_is_named_so_that_it_can_be_found() {
+        let named = |why: &str| VALID.replace("\"w\"", &format!("\"{why}\""));
+        for why in
+            ["", " ", "#4350: a node was out of order", "issue #7", "calico#7220 and more", "/x#1", "a/b/c#1"]
+        {
+            assert!(refusal(&named(why)).starts_with("x.toml:2:7: "), "{why}");
+        }
+        for why in [
+            "Azure/azure-container-networking#4350: leaks",
+            "two (ovn-org/ovn-kubernetes#6709, antrea-io/antrea#276)",
+            "nuage-cni 2020: C# is no issue",
+        ] {
+            assert!(Scenario::parse("x.toml", &named(why)).is_ok(), "{why}");
+        }
     }
 
     #[test]
@@ -196,10 +307,23 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_missing_is_missed_and_its_neighbours_are_not_unknown() {
+        let text = format!("{VALID}[[expect]]\nkind = \"latency\"\np99_max = \"1s\"\n");
+        assert_eq!(refusal(&text), "x.toml:5:1: \"op\" is missing");
+        let text = format!("{VALID}[[expect]]\nkind = \"latency\"\nopp = \"ADD\"\np99_max = \"1s\"\n");
+        assert_eq!(refusal(&text), "x.toml:7:1: unknown key \"opp\"; did you mean \"op\"?");
+        let text = format!("{VALID}[[expect]]\nknid = \"latency\"\n");
+        assert_eq!(refusal(&text), "x.toml:6:1: unknown key \"knid\"; did you mean \"kind\"?");
+    }
+
+    #[test]
     fn wrong_types_values_and_toml_are_refused_where_they_stand() {
         let cases = [
             (format!("{VALID}count = \"x\"\n"), "x.toml:5:9: "),
             (format!("{VALID}count = 0\n"), "x.toml:5:9: "),
+            (format!("{VALID}count = \"9..3\"\n"), "x.toml:5:9: "),
+            (format!("{VALID}count = \"1..20000\"\n"), "x.toml:5:9: count must be from 1 to 10000"),
+            (format!("{VALID}name = \"Not/A Name\"\n"), "x.toml:5:8: "),
             (format!("{VALID}hold = \"3 parsecs\"\n"), "x.toml:5:8: "),
             (format!("{VALID}hold = \"9s..3s\"\n"), "x.toml:5:8: "),
             ("title = \n".to_owned(), "x.toml:1:"),

@@ -8,17 +8,18 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::key::{Default, Key, Takes};
+use super::values;
 use crate::error::Error;
-use crate::random::Span;
+use crate::random::{Amount, Rate, Share, Span};
 
 /// A name that is further off than this is not what was meant.
 const NEAR: f64 = 0.5;
-/// Virtual time has no finer grain.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-/// A run is not longer either.
-const LONGEST: Duration = Duration::from_hours(24);
+/// What a node is where nothing is said.
+const ANY_NODE: &str = "one that the seed decides";
 
 /// Reads one table.
+#[derive(Clone)]
 pub struct Reader<'a> {
     path: &'a str,
     text: &'a str,
@@ -27,19 +28,10 @@ pub struct Reader<'a> {
     asked: BTreeSet<&'static str>,
     /// How many nodes the scenario's cluster has, as far as is known.
     nodes: u64,
+    /// Whether a key that has to be there is not.
+    missed: bool,
     /// What was asked for, where nothing is read but only the keys are to be known.
     described: Option<Vec<Key>>,
-}
-
-/// A key of a table, as its reader asks for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// Its name.
-    pub name: &'static str,
-    /// What it takes.
-    pub takes: String,
-    /// What it is where it is left out; absent: it must be there.
-    pub default: Option<String>,
 }
 
 /// The keys that `read` asks for: what a person is told comes from the same lines that read a file.
@@ -51,6 +43,7 @@ pub fn keys_of<T>(read: impl FnOnce(&mut Reader<'_>) -> Result<T, Error>) -> Vec
         span: 0..0,
         asked: BTreeSet::new(),
         nodes: u64::MAX,
+        missed: false,
         described: Some(Vec::new()),
     };
     // Nothing is there to be wrong; a refusal would only end the list early.
@@ -86,17 +79,6 @@ pub fn suggestion<'b>(given: &str, known: impl IntoIterator<Item = &'b str>) -> 
     best.map(|(_, name)| format!("; did you mean \"{name}\"?")).unwrap_or_default()
 }
 
-/// As a scenario writes it.
-fn shown(duration: Duration) -> String {
-    if duration.is_zero() { "\"0s\"".to_owned() } else { format!("\"{duration:?}\"") }
-}
-
-/// What was found for a key.
-enum Given<'a, T> {
-    Value(&'a Spanned<DeValue<'a>>),
-    Default(T),
-}
-
 impl<'a> Reader<'a> {
     pub(super) fn root(path: &'a str, text: &'a str, document: &'a Spanned<DeTable<'a>>) -> Self {
         Self {
@@ -106,13 +88,14 @@ impl<'a> Reader<'a> {
             span: 0..0,
             asked: BTreeSet::new(),
             nodes: u64::MAX,
+            missed: false,
             described: None,
         }
     }
 
     /// From here on the cluster's size is known.
-    pub(super) fn with_nodes(&mut self, nodes: usize) {
-        self.nodes = nodes as u64;
+    pub(super) fn with_nodes(&mut self, nodes: u64) {
+        self.nodes = nodes;
     }
 
     /// A complaint about the table as a whole.
@@ -129,24 +112,37 @@ impl<'a> Reader<'a> {
         self.table?.iter().find(|(found, _)| found.get_ref() == key).map(|(_, value)| value)
     }
 
-    /// The value of a key, or what stands for it: its default, or anything where keys are only to be known.
-    fn value<T>(
+    /// What stands for a key in the scenario, if anything does; `None` where only the keys are to be known, too.
+    fn ask(
         &mut self,
-        key: &'static str,
-        takes: impl FnOnce() -> String,
-        default: (Option<T>, Option<String>),
-        anything: T,
-    ) -> Result<Given<'a, T>, Error> {
-        let (default, shown) = default;
+        name: &'static str,
+        about: &'static str,
+        takes: Takes,
+        default: Default,
+    ) -> Result<Option<&'a Spanned<DeValue<'a>>>, Error> {
+        let needed = default == Default::Needed;
         if let Some(described) = &mut self.described {
-            described.push(Key { name: key, takes: takes(), default: shown });
-            return Ok(Given::Default(default.unwrap_or(anything)));
+            described.push(Key { name, about, takes, default });
+            return Ok(None);
         }
-        match (self.get(key), default) {
-            (Some(value), _) => Ok(Given::Value(value)),
-            (None, Some(default)) => Ok(Given::Default(default)),
-            (None, None) => Err(self.missing(key)),
+        match self.get(name) {
+            None if needed => {
+                self.missed = true;
+                Err(self.missing(name))
+            }
+            found => Ok(found),
         }
+    }
+
+    /// Reads a value that is written in quotes.
+    fn quoted_as<T>(
+        &self,
+        value: &'a Spanned<DeValue<'a>>,
+        takes: &Takes,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Error> {
+        let wrong = || self.at(value, format!("{} is expected", takes.describe()));
+        value.get_ref().as_str().and_then(read).ok_or_else(wrong)
     }
 
     fn missing(&self, key: &str) -> Error {
@@ -162,6 +158,7 @@ impl<'a> Reader<'a> {
             span: value.span(),
             asked: BTreeSet::new(),
             nodes: self.nodes,
+            missed: false,
             described: None,
         })
     }
@@ -177,6 +174,7 @@ impl<'a> Reader<'a> {
                 table: None,
                 asked: BTreeSet::new(),
                 span: self.span.clone(),
+                missed: false,
                 described: None,
                 ..*self
             }),
@@ -197,16 +195,43 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// It is missing without a default, or no text.
-    pub fn text(&mut self, key: &'static str, default: Option<&str>) -> Result<String, Error> {
-        let default = (default.map(str::to_owned), default.map(|text| format!("{text:?}")));
-        match self.value(key, || "a text".to_owned(), default, String::new())? {
-            Given::Default(text) => Ok(text),
-            Given::Value(value) => Ok(self.quoted(value)?.to_owned()),
-        }
+    pub fn text(
+        &mut self,
+        key: &'static str,
+        about: &'static str,
+        default: Option<&str>,
+    ) -> Result<String, Error> {
+        self.text_that(key, about, default, |_| Ok(()))
     }
 
-    fn quoted(&self, value: &'a Spanned<DeValue<'a>>) -> Result<&'a str, Error> {
-        value.get_ref().as_str().ok_or_else(|| self.at(value, "a text in quotes is expected"))
+    /// A text that `check` has nothing against.
+    ///
+    /// # Errors
+    /// It is missing without a default, no text, or what `check` says.
+    pub fn text_that(
+        &mut self,
+        key: &'static str,
+        about: &'static str,
+        default: Option<&str>,
+        check: impl FnOnce(&str) -> Result<(), String>,
+    ) -> Result<String, Error> {
+        let shown = default.map_or(Default::Needed, |text| Default::Value(format!("{text:?}")));
+        let Some(value) = self.ask(key, about, Takes::Text, shown)? else {
+            return Ok(default.unwrap_or_default().to_owned());
+        };
+        let text = self.quoted_as(value, &Takes::Text, |text| Some(text.to_owned()))?;
+        check(&text).map_err(|message| self.at(value, message))?;
+        Ok(text)
+    }
+
+    /// The name of a namespace, or the beginning of names of pods.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn name(&mut self, key: &'static str, about: &'static str, default: &str) -> Result<String, Error> {
+        let shown = Default::Value(format!("{default:?}"));
+        let Some(value) = self.ask(key, about, Takes::Name, shown)? else { return Ok(default.to_owned()) };
+        self.quoted_as(value, &Takes::Name, |text| values::is_name(text).then(|| text.to_owned()))
     }
 
     /// One of several words.
@@ -216,21 +241,22 @@ impl<'a> Reader<'a> {
     pub fn word<T: Copy>(
         &mut self,
         key: &'static str,
+        about: &'static str,
         default: Option<&str>,
-        words: &[(&str, T)],
+        words: &[(&'static str, T)],
     ) -> Result<T, Error> {
         let named = |name: &str| words.iter().find(|(word, _)| *word == name).map(|(_, meaning)| *meaning);
-        let all = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
-        let anything = words.first().map(|(_, meaning)| *meaning).ok_or_else(|| self.missing(key))?;
-        let default = (default.and_then(named), default.map(|word| format!("{word:?}")));
-        let value = match self.value(key, || format!("one of: {}", all()), default, anything)? {
-            Given::Default(meaning) => return Ok(meaning),
-            Given::Value(value) => value,
+        let all: Vec<&'static str> = words.iter().map(|(word, _)| *word).collect();
+        let first = words.first().map(|(_, meaning)| *meaning).ok_or_else(|| self.missing(key))?;
+        let shown = default.map_or(Default::Needed, |word| Default::Value(format!("{word:?}")));
+        let takes = Takes::Word(all.clone());
+        let Some(value) = self.ask(key, about, takes.clone(), shown)? else {
+            return Ok(default.and_then(named).unwrap_or(first));
         };
-        let given = self.quoted(value)?;
-        named(given).ok_or_else(|| {
-            let hint = suggestion(given, words.iter().map(|(word, _)| *word));
-            let hint = if hint.is_empty() { format!("; there are: {}", all()) } else { hint };
+        let given = self.quoted_as(value, &takes, |text| Some(text.to_owned()))?;
+        named(&given).ok_or_else(|| {
+            let hint = suggestion(&given, all.iter().copied());
+            let hint = if hint.is_empty() { format!("; there are: {}", all.join(", ")) } else { hint };
             self.at(value, format!("unknown {key} \"{given}\"{hint}"))
         })
     }
@@ -239,14 +265,10 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Something else stands there.
-    pub fn flag(&mut self, key: &'static str, default: bool) -> Result<bool, Error> {
-        let default = (Some(default), Some(default.to_string()));
-        match self.value(key, || "true or false".to_owned(), default, false)? {
-            Given::Default(flag) => Ok(flag),
-            Given::Value(value) => {
-                value.get_ref().as_bool().ok_or_else(|| self.at(value, "true or false is expected"))
-            }
-        }
+    pub fn flag(&mut self, key: &'static str, about: &'static str, default: bool) -> Result<bool, Error> {
+        let shown = Default::Value(default.to_string());
+        let Some(value) = self.ask(key, about, Takes::Flag, shown)? else { return Ok(default) };
+        value.get_ref().as_bool().ok_or_else(|| self.at(value, "true or false is expected"))
     }
 
     /// A whole number within bounds.
@@ -256,113 +278,173 @@ impl<'a> Reader<'a> {
     pub fn number(
         &mut self,
         key: &'static str,
+        about: &'static str,
         default: Option<u64>,
         bounds: RangeInclusive<u64>,
     ) -> Result<u64, Error> {
         let (least, most) = (*bounds.start(), *bounds.end());
-        let takes = || match most {
-            u64::MAX => "a whole number".to_owned(),
-            _ => format!("a whole number from {least} to {most}"),
+        let shown = default.map_or(Default::Needed, |number| Default::Value(number.to_string()));
+        let Some(value) = self.ask(key, about, Takes::Number(least, most), shown)? else {
+            return Ok(default.unwrap_or(least));
         };
-        let default = (default, default.map(|number| number.to_string()));
-        let value = match self.value(key, takes, default, least)? {
-            Given::Default(number) => return Ok(number),
-            Given::Value(value) => value,
-        };
-        let digits = value.get_ref().as_integer();
-        let number = digits.and_then(|digits| u64::from_str_radix(digits.as_str(), digits.radix()).ok());
-        let number = number.ok_or_else(|| self.at(value, "a whole number is expected"))?;
-        if !bounds.contains(&number) {
-            return Err(self.at(value, format!("{key} must be from {least} to {most}")));
-        }
+        let number = whole(value).ok_or_else(|| self.at(value, "a whole number is expected"))?;
+        self.within(key, value, (number, number), (least, most))?;
         Ok(number)
     }
 
-    /// A whole number within bounds, to count things with.
+    fn within(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        (low, high): (u64, u64),
+        (least, most): (u64, u64),
+    ) -> Result<(), Error> {
+        if low < least || high > most {
+            return Err(self.at(value, format!("{key} must be from {least} to {most}")));
+        }
+        Ok(())
+    }
+
+    /// A whole number within bounds, or a range of them like `3..10` that the seed decides.
     ///
     /// # Errors
-    /// As [`Reader::number`].
-    pub fn count(
+    /// It is missing without a default, neither, or out of bounds.
+    pub fn amount(
         &mut self,
         key: &'static str,
+        about: &'static str,
         default: Option<u64>,
         bounds: RangeInclusive<u64>,
-    ) -> Result<usize, Error> {
-        let number = self.number(key, default, bounds)?;
-        usize::try_from(number).map_err(|_| self.missing(key))
+    ) -> Result<Amount, Error> {
+        let shown = default.map_or(Default::Needed, |number| Default::Value(number.to_string()));
+        let found = self.amount_or(key, about, shown, &bounds)?;
+        Ok(found.unwrap_or_else(|| Amount::exactly(default.unwrap_or(*bounds.start()))))
+    }
+
+    /// As [`Reader::amount`]; `None` where it is left out, which means what `otherwise` says.
+    ///
+    /// # Errors
+    /// It is neither, or out of bounds.
+    pub fn optional_amount(
+        &mut self,
+        key: &'static str,
+        about: &'static str,
+        otherwise: &'static str,
+        bounds: RangeInclusive<u64>,
+    ) -> Result<Option<Amount>, Error> {
+        self.amount_or(key, about, Default::Words(otherwise), &bounds)
+    }
+
+    fn amount_or(
+        &mut self,
+        key: &'static str,
+        about: &'static str,
+        default: Default,
+        bounds: &RangeInclusive<u64>,
+    ) -> Result<Option<Amount>, Error> {
+        let (least, most) = (*bounds.start(), *bounds.end());
+        let takes = Takes::Amount(least, most);
+        let Some(value) = self.ask(key, about, takes.clone(), default)? else { return Ok(None) };
+        let amount = match whole(value) {
+            Some(number) => Amount::exactly(number),
+            None => self.quoted_as(value, &takes, values::amount)?,
+        };
+        self.within(key, value, amount.bounds(), (least, most))?;
+        Ok(Some(amount))
     }
 
     /// The number of a node, from 1 as they are named, as an index; `None`: the seed decides.
     ///
     /// # Errors
     /// No whole number, or there is no such node.
-    pub fn node(&mut self, key: &'static str) -> Result<Option<usize>, Error> {
-        if self.described.is_none() && self.get(key).is_none() {
+    pub fn node(&mut self, key: &'static str, about: &'static str) -> Result<Option<usize>, Error> {
+        let Some(value) = self.ask(key, about, Takes::Node, Default::Words(ANY_NODE))? else {
             return Ok(None);
-        }
-        let number = self.count(key, Some(1), 1..=self.nodes)?;
-        if let Some(known) = self.described.as_mut().and_then(|keys| keys.last_mut()) {
-            (known.takes, known.default) =
-                ("the number of a node".to_owned(), Some("one that the seed decides".to_owned()));
-        }
-        Ok(number.checked_sub(1))
+        };
+        let number = whole(value).ok_or_else(|| self.at(value, "the number of a node is expected"))?;
+        self.within(key, value, (number, number), (1, self.nodes))?;
+        Ok(usize::try_from(number).ok().and_then(|number| number.checked_sub(1)))
     }
 
     /// A duration like `250ms`, `10s`, `5m` or `1h`.
     ///
     /// # Errors
     /// It is missing without a default, or no duration.
-    pub fn duration(&mut self, key: &'static str, default: Option<Duration>) -> Result<Duration, Error> {
-        let default = (default, default.map(shown));
-        match self.value(key, || "a duration like \"10s\"".to_owned(), default, Duration::ZERO)? {
-            Given::Default(duration) => Ok(duration),
-            Given::Value(value) => {
-                let parsed = value.get_ref().as_str().and_then(duration);
-                parsed.ok_or_else(|| {
-                    self.at(value, "a duration like \"250ms\", \"10s\", \"5m\" (at most 24h) is expected")
-                })
-            }
-        }
+    pub fn duration(
+        &mut self,
+        key: &'static str,
+        about: &'static str,
+        default: Option<Duration>,
+    ) -> Result<Duration, Error> {
+        let Some(value) = self.ask(key, about, Takes::Duration, shown(default))? else {
+            return Ok(default.unwrap_or_default());
+        };
+        self.quoted_as(value, &Takes::Duration, values::duration)
     }
 
     /// A duration, or a range of them like `5s..20s` that the seed decides.
     ///
     /// # Errors
     /// It is missing without a default, or neither.
-    pub fn span(&mut self, key: &'static str, default: Option<Duration>) -> Result<Span, Error> {
-        let takes = || "a duration like \"10s\" or a range like \"5s..20s\"".to_owned();
-        let exactly = Span::exactly;
-        let default = (default.map(exactly), default.map(shown));
-        let value = match self.value(key, takes, default, exactly(Duration::ZERO))? {
-            Given::Default(span) => return Ok(span),
-            Given::Value(value) => value,
+    pub fn span(
+        &mut self,
+        key: &'static str,
+        about: &'static str,
+        default: Option<Duration>,
+    ) -> Result<Span, Error> {
+        let Some(value) = self.ask(key, about, Takes::Span, shown(default))? else {
+            return Ok(Span::exactly(default.unwrap_or_default()));
         };
-        let parsed = value.get_ref().as_str().and_then(|text| match text.split_once("..") {
-            Some((low, high)) => Span::between(duration(low)?, duration(high)?),
-            None => duration(text).map(exactly),
-        });
-        parsed
-            .ok_or_else(|| self.at(value, "a duration like \"10s\" or a range like \"5s..20s\" is expected"))
+        self.quoted_as(value, &Takes::Span, values::span)
     }
 
-    /// A rate like `20/s` or `6/m`, as the pause between two events.
+    /// As [`Reader::span`]; `None` where it is left out, which means what `otherwise` says.
     ///
     /// # Errors
-    /// It is missing, or no rate.
-    pub fn pause_of_rate(&mut self, key: &'static str) -> Result<Duration, Error> {
-        let takes = || "a rate like \"20/s\"".to_owned();
-        let value = match self.value(key, takes, (None, None), Duration::ZERO)? {
-            Given::Default(pause) => return Ok(pause),
-            Given::Value(value) => value,
-        };
-        let parsed = value.get_ref().as_str().and_then(|text| {
-            let (number, unit) = text.split_once('/')?;
-            let period = duration(&format!("1{unit}"))?;
-            period.checked_div(number.parse().ok().filter(|number| *number > 0)?)
-        });
-        parsed
-            .filter(|pause| *pause >= SHORTEST_PAUSE)
-            .ok_or_else(|| self.at(value, "a rate like \"20/s\", at most 1000/s, is expected"))
+    /// It is neither.
+    pub fn optional_span(
+        &mut self,
+        key: &'static str,
+        about: &'static str,
+        otherwise: &'static str,
+    ) -> Result<Option<Span>, Error> {
+        let value = self.ask(key, about, Takes::Span, Default::Words(otherwise))?;
+        value.map(|value| self.quoted_as(value, &Takes::Span, values::span)).transpose()
+    }
+
+    /// A rate like `20/s`, `6/m` or `5..50/s`; once a second where it is left out.
+    ///
+    /// # Errors
+    /// It is no rate.
+    pub fn rate(&mut self, key: &'static str, about: &'static str) -> Result<Rate, Error> {
+        let shown = Default::Value("\"1/s\"".to_owned());
+        let once = Rate { amount: Amount::exactly(1), period: Duration::from_secs(1) };
+        let Some(value) = self.ask(key, about, Takes::Rate, shown)? else { return Ok(once) };
+        self.quoted_as(value, &Takes::Rate, values::rate)
+    }
+
+    /// A percentage like `25%`, or a range of them like `5%..30%` that the seed decides; all where it is left out.
+    ///
+    /// # Errors
+    /// It is neither, nought, or over a hundred.
+    pub fn share(&mut self, key: &'static str, about: &'static str) -> Result<Share, Error> {
+        let shown = Default::Value("\"100%\"".to_owned());
+        let Some(value) = self.ask(key, about, Takes::Share, shown)? else { return Ok(Share::ALL) };
+        self.quoted_as(value, &Takes::Share, values::share)
+    }
+
+    /// As [`Reader::share`]; `None` where it is left out, which means what `otherwise` says.
+    ///
+    /// # Errors
+    /// As [`Reader::share`].
+    pub fn optional_share(
+        &mut self,
+        key: &'static str,
+        about: &'static str,
+        otherwise: &'static str,
+    ) -> Result<Option<Share>, Error> {
+        let value = self.ask(key, about, Takes::Share, Default::Words(otherwise))?;
+        value.map(|value| self.quoted_as(value, &Takes::Share, values::share)).transpose()
     }
 
     /// Complains about the first key that nobody asked for.
@@ -379,36 +461,44 @@ impl<'a> Reader<'a> {
         Err(error(self.path, self.text, key.span().start, message))
     }
 
+    /// The key that was meant for `key`, if that is not there and one like it is.
+    pub(super) fn misspelt(&self, key: &str) -> Option<Error> {
+        let table = self.table?;
+        if table.iter().any(|(found, _)| found.get_ref() == key) {
+            return None;
+        }
+        let alike = |found: &str| !suggestion(found, [key]).is_empty();
+        let (found, _) = table.iter().find(|(found, _)| alike(found.get_ref()))?;
+        let message = format!("unknown key \"{}\"{}", found.get_ref(), suggestion(found.get_ref(), [key]));
+        Some(error(self.path, self.text, found.span().start, message))
+    }
+
     /// Reads with `read`, then complains about unknown keys: those before what they hide, since a misspelt key is
     /// also a missing one.
     ///
     /// # Errors
     /// Either complaint.
-    pub fn whole<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    pub fn whole<T>(mut self, read: impl Fn(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         let result = read(&mut self);
-        match result {
-            Err(Error::Scenario { message, .. }) if message.ends_with("is missing") => {
-                self.finish()?;
-                Err(self.error(message))
-            }
-            Err(other) => Err(other),
-            Ok(value) => self.finish().map(|()| value),
+        if self.missed {
+            // What would have been asked for after that is known, too.
+            let mut others = Self { table: None, described: Some(Vec::new()), missed: false, ..self.clone() };
+            let _ = read(&mut others);
+            self.asked.append(&mut others.asked);
+            self.asked.extend(others.described.iter().flatten().map(|key| key.name));
         }
+        if result.is_ok() || self.missed {
+            self.finish()?;
+        }
+        result
     }
 }
 
-fn duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    let duration = Duration::from_millis(number.checked_mul(milliseconds)?);
-    (duration <= LONGEST).then_some(duration)
+fn whole(value: &Spanned<DeValue<'_>>) -> Option<u64> {
+    let digits = value.get_ref().as_integer()?;
+    u64::from_str_radix(digits.as_str(), digits.radix()).ok()
+}
+
+fn shown(default: Option<Duration>) -> Default {
+    default.map_or(Default::Needed, |duration| Default::Value(format!("\"{}\"", values::shown(duration))))
 }

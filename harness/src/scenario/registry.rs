@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::reader::{Key, Reader, keys_of};
+use super::key::Key;
+use super::reader::{Reader, keys_of};
 use crate::error::Error;
 
 /// One kind of `T`.
@@ -33,10 +34,11 @@ impl<T: ?Sized> Kind<T> {
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub fn read<T: ?Sized>(kinds: &'static [Kind<T>], reader: Reader<'_>) -> Result<Arc<T>, Error> {
-    reader.whole(|reader| {
-        let words: Vec<_> = kinds.iter().map(|kind| (kind.name, kind)).collect();
-        let kind = reader.word("kind", None, &words)?;
-        (kind.read)(reader)
-    })
+pub fn read<T: ?Sized>(kinds: &'static [Kind<T>], mut reader: Reader<'_>) -> Result<Arc<T>, Error> {
+    let words: Vec<_> = kinds.iter().map(|kind| (kind.name, kind)).collect();
+    if let Some(misspelt) = reader.misspelt("kind") {
+        return Err(misspelt);
+    }
+    let kind = reader.word("kind", "which kind it is", None, &words)?;
+    reader.whole(kind.read)
 }

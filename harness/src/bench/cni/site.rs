@@ -31,6 +31,7 @@ const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
 pub(super) struct Site {
     directory: PathBuf,
+    run: PathBuf,
     emulator: Child,
     runtime: Runtime,
     api: HttpService,
@@ -59,6 +60,16 @@ fn ip(arguments: &[&str]) -> Result<(), Error> {
     Err(Error::Site(format!("ip {}: {}", arguments.join(" "), said.trim())))
 }
 
+/// Puts the node's `rundir` where a node has it, below /run: in memory. What has to outlive the machine stays on the disk, as
+/// the floor's addresses do.
+fn in_memory(node: &Path, run: &Path) -> Result<(), Error> {
+    let path = node.join("nuage-cni.yaml");
+    let failed = |source| Error::File { path: path.clone(), source };
+    let text = std::fs::read_to_string(&path).map_err(failed)?;
+    let kept = text.lines().filter(|line| !line.starts_with("rundir:")).collect::<Vec<_>>().join("\n");
+    std::fs::write(&path, format!("{kept}\nrundir: {}\n", run.display())).map_err(failed)
+}
+
 impl Site {
     /// Starts the emulator that lies beside this executable.
     pub(super) fn start() -> Result<Self, Error> {
@@ -84,8 +95,11 @@ impl Site {
                 host.http.client(&found.identity).map_err(|error| Error::Site(error.to_string()))?;
             Ok((service, found.server, found.token.unwrap_or_default()))
         });
+        let run = PathBuf::from(format!("/run/nuage-bench-{}", std::process::id()));
+        let api = api.and_then(|api| in_memory(&directory.join("node"), &run).map(|()| api));
         match (api, runtime) {
             (Ok((api, api_server, api_token)), Ok(runtime)) if ready => Ok(Self {
+                run,
                 directory,
                 emulator,
                 runtime,
@@ -188,10 +202,9 @@ impl Site {
 
     /// From now on calls are heard as the audit hears them.
     pub(super) fn listen(&mut self) {
-        let run = self.node().join("run");
         if self.audit.is_none() {
-            let _ = std::fs::create_dir_all(&run);
-            self.audit = UnixDatagram::bind(run.join("audit.sock")).ok();
+            let _ = std::fs::create_dir_all(&self.run);
+            self.audit = UnixDatagram::bind(self.run.join("audit.sock")).ok();
             // A call reports before it answers: what is not there by then does not come.
             let _ = self.audit.as_ref().map(|audit| audit.set_nonblocking(true));
         }
@@ -237,5 +250,6 @@ impl Drop for Site {
         let _ = self.emulator.kill();
         let _ = self.emulator.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
+        let _ = std::fs::remove_dir_all(&self.run);
     }
 }

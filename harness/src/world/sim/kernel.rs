@@ -98,6 +98,19 @@ impl Kernel {
         }
     }
 
+    /// Whether a namespace is there.
+    pub fn has_namespace(&self, path: &Path) -> bool {
+        self.state().namespaces.contains_key(path)
+    }
+
+    /// The system goes down: every namespace goes with it.
+    pub fn power_off(&self) {
+        let paths: Vec<PathBuf> = self.state().namespaces.keys().cloned().collect();
+        for path in &paths {
+            self.remove_namespace(path);
+        }
+    }
+
     /// The names of the host's links.
     pub fn host_links(&self) -> Vec<String> {
         self.state().host.keys().cloned().collect()
@@ -187,6 +200,10 @@ impl State {
         routes: &[Route],
     ) -> Result<(), LinkError> {
         let missing = || LinkError::NoSuchLink(link.1.clone());
+        let others = self.inside.range((link.0, String::new())..(link.0 + 1, String::new()));
+        let others = others.filter(|((_, name), _)| *name != link.1);
+        let taken: BTreeSet<IpNet> =
+            others.flat_map(|(_, other)| other.link.routes.iter().map(|route| route.destination)).collect();
         let InsideLink { link: found, host_name } = self.inside.get_mut(link).ok_or_else(missing)?;
         self.touched.insert(host_name.clone());
         for address in addresses {
@@ -207,9 +224,14 @@ impl State {
                 let source = std::io::ErrorKind::NetworkUnreachable.into();
                 return Err(LinkError::Kernel { operation: "adding a route".to_owned(), source });
             }
-            if !found.routes.contains(route) {
-                found.routes.push(route.clone());
+            if found.routes.contains(route) {
+                continue;
             }
+            if taken.contains(&route.destination) {
+                let (destination, name) = (route.destination, link.1.clone());
+                return Err(LinkError::RouteTaken { destination, name });
+            }
+            found.routes.push(route.clone());
         }
         Ok(())
     }

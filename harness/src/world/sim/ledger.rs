@@ -77,6 +77,8 @@ pub struct Ledger {
     pub calls: BTreeMap<&'static str, usize>,
     /// How long each call that was not killed took, in virtual time, by command.
     pub durations: BTreeMap<&'static str, Vec<Duration>>,
+    /// How many calls were answered so, by command and code; 0 is success.
+    pub answers: BTreeMap<(&'static str, u64), usize>,
     /// How many pods were made.
     pub pods: usize,
     /// Pods that never came up.

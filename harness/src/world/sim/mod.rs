@@ -3,6 +3,7 @@
 
 pub mod kernel;
 pub mod ledger;
+mod power;
 pub mod process;
 pub mod seams;
 mod wire;
@@ -39,6 +40,7 @@ use crate::error::Error;
 use crate::fault;
 use crate::invariant::rows::Mirror;
 use crate::invariant::{self, Breach};
+use crate::kubelet::Runtimes;
 use crate::random::Random;
 use crate::scenario::Cluster;
 use kernel::Kernel;
@@ -110,6 +112,8 @@ pub struct World {
     pub random: Random,
     /// The faults of the emulators and of the plugin's seams.
     pub faults: Faults,
+    /// What each node's runtime is and remembers.
+    pub runtimes: Runtimes,
     /// The wall clock of everybody who reads one.
     pub clock: Clock,
     /// Whether the loads are over, and with them every fault.
@@ -178,13 +182,14 @@ impl World {
             controllers.spawn(control(&node, &internal(caller), &faults, random.clone()));
             nodes.push(node);
         }
-        Ok(Arc::new(Self {
+        let world = Arc::new(Self {
             nodes,
             kube,
             vsd,
             monitor_up,
             random,
             faults,
+            runtimes: Runtimes::new(cluster.nodes),
             clock,
             loads_over: Tally::default(),
             services: Arc::new(services),
@@ -196,7 +201,9 @@ impl World {
             started: Instant::now(),
             stopped: Tally::default(),
             controllers: Mutex::new(controllers),
-        }))
+        });
+        (0..world.nodes.len()).for_each(|node| world.begin_boot(node));
+        Ok(world)
     }
 
     /// Carries out one call of the plugin on a node, as a process of its own; `None`: it was killed after `limit`.
@@ -210,7 +217,9 @@ impl World {
         let struck = if planned.is_none() { fault::planned_kill(self, &caller) } else { None };
         let kill = planned.or(struck.map(|(_, kill)| ("", kill)));
         let kill = kill.map_or(Kill::After(limit), |(_, kill)| kill);
-        let outcome = process::run(|life| self.seams(node, life, &caller), call, kill).await;
+        let outcome =
+            process::run(|life| self.seams(node, life, &caller), call, kill, self.runtimes.power_lost(node))
+                .await;
         if outcome.is_none() {
             match (planned, struck) {
                 (Some((command, _)), _) => self.ledger().strike(fault::KILLED, command),

@@ -53,24 +53,37 @@ impl Life {
     }
 }
 
-/// Carries out one call on a node, whose seams are made by `host` for this process alone. `None`: it was killed.
-pub(super) async fn run(host: impl FnOnce(&Life) -> Host, call: Invocation, kill: Kill) -> Option<Outcome> {
+/// Carries out one call on a node, whose seams are made by `host` for this process alone. `None`: it was killed, as planned
+/// or because its node has lost its power.
+pub(super) async fn run(
+    host: impl FnOnce(&Life) -> Host,
+    call: Invocation,
+    kill: Kill,
+    power_lost: impl Future<Output = ()>,
+) -> Option<Outcome> {
     let life = Life(Tally::default());
     let host = guarded(host(&life), &life);
     let mut plugin = Box::pin(async move { invoke(&host, call).await });
-    let outcome = match kill {
-        Kill::After(limit) => timeout(limit, plugin.as_mut()).await.ok(),
-        Kill::AtPoll(last) => {
-            let mut polls = 0;
-            poll_fn(|context| {
-                if polls == last {
-                    return Poll::Ready(None);
-                }
-                polls += 1;
-                plugin.as_mut().poll(context).map(Some)
-            })
-            .await
+    let ended = async {
+        match kill {
+            Kill::After(limit) => timeout(limit, plugin.as_mut()).await.ok(),
+            Kill::AtPoll(last) => {
+                let mut polls = 0;
+                poll_fn(|context| {
+                    if polls == last {
+                        return Poll::Ready(None);
+                    }
+                    polls += 1;
+                    plugin.as_mut().poll(context).map(Some)
+                })
+                .await
+            }
         }
+    };
+    let outcome = tokio::select! {
+        biased;
+        () = power_lost => None,
+        outcome = ended => outcome,
     };
     life.0.set(if outcome.is_none() { KILLED } else { ENDED });
     drop(plugin);

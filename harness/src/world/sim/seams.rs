@@ -44,6 +44,13 @@ impl MemoryFiles {
     }
 }
 
+impl MemoryFiles {
+    /// Removes all files below a directory.
+    pub fn remove_below(&self, directory: &Path) {
+        self.files().retain(|path, _| !path.starts_with(directory));
+    }
+}
+
 struct MemoryLock {
     path: PathBuf,
     locks: Arc<Mutex<BTreeSet<PathBuf>>>,

@@ -1,43 +1,19 @@
-//! HTTP by reqwest over rustls: always verified, our authorities only (loading the system's takes milliseconds), no proxy
-//! from the environment (a plugin inherits the runtime's), no redirects.
+//! Whom a TLS connection of ours trusts: the authorities that it is given, or one pinned certificate. Nothing is loaded from
+//! the system (that takes milliseconds), and there is no way to trust everybody.
 
 use std::sync::Arc;
 
-use http_body_util::BodyExt as _;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest as _, Sha256};
-use tower::util::BoxCloneSyncService;
 
-use crate::host::{BoxError, Http, HttpService, TlsIdentity};
+use crate::host::{BoxError, TlsIdentity};
 
-/// Makes reqwest clients.
-#[derive(Debug)]
-pub(super) struct Reqwest;
-
-impl Http for Reqwest {
-    fn client(&self, identity: &TlsIdentity) -> Result<HttpService, BoxError> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(configuration(identity)?)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(BoxCloneSyncService::new(tower::service_fn(move |request: http::Request<bytes::Bytes>| {
-            let client = client.clone();
-            async move {
-                let response = client.execute(request.try_into()?).await?;
-                let response = http::Response::<reqwest::Body>::from(response);
-                // Whoever reads the body bounds it.
-                Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
-            }
-        })))
-    }
-}
-
-fn configuration(identity: &TlsIdentity) -> Result<ClientConfig, BoxError> {
+/// What connections with this identity have in common.
+pub(super) fn configuration(identity: &TlsIdentity) -> Result<ClientConfig, BoxError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
