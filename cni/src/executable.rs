@@ -105,7 +105,7 @@ fn call(host: &Host, invocation: Invocation) -> Outcome {
     }
 }
 
-fn print(outcome: &Outcome) -> ExitCode {
+pub(crate) fn print(outcome: &Outcome) -> ExitCode {
     // Who does not read the answer cannot be told anything else either.
     let _ = io::stdout().lock().write_all(&outcome.stdout);
     if let Some(line) = &outcome.stderr {
@@ -115,14 +115,14 @@ fn print(outcome: &Outcome) -> ExitCode {
 }
 
 /// The variables that are text; others are none of ours.
-fn environment() -> BTreeMap<String, String> {
+pub(crate) fn environment() -> BTreeMap<String, String> {
     let ours = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     ours.filter(|(key, _)| key.starts_with("CNI_")).collect()
 }
 
 /// Reads standard input, but not for ever and not without an end.
-fn read_stdin() -> Result<Vec<u8>, Error> {
+pub(crate) fn read_stdin() -> Result<Vec<u8>, Error> {
     let (sender, receiver) = mpsc::channel();
     let reading = move || {
         let mut content = Vec::new();
@@ -143,7 +143,7 @@ fn read_stdin() -> Result<Vec<u8>, Error> {
 }
 
 /// A panic is a defect of ours; the runtime still gets its one JSON text.
-fn answer_panics() {
+pub(crate) fn answer_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, ToString::to_string);
         let error =

@@ -68,7 +68,7 @@ impl Outcome {
         Self { stdout, stderr: Some(line), exit_code: 1 }
     }
 
-    fn printed(answer: Option<&Value>) -> Self {
+    pub(crate) fn printed(answer: Option<&Value>) -> Self {
         let stdout = answer.map(|answer| format!("{answer:#}\n").into_bytes()).unwrap_or_default();
         Self { stdout, stderr: None, exit_code: 0 }
     }

@@ -11,6 +11,7 @@ mod invoke;
 pub mod journal;
 pub mod link;
 pub mod log;
+pub mod loopback;
 pub mod node;
 pub mod orchestrator;
 pub mod protocol;

@@ -38,3 +38,15 @@ impl Links for KernelLinks {
         Err(LinkError::Unsupported)
     }
 }
+
+/// The loopback device of a namespace that does not exist here.
+pub(crate) mod loopback {
+    use crate::host::{LinkError, Netns};
+
+    pub(crate) const NAME: &str = "lo";
+
+    #[expect(clippy::unused_async, reason = "the signature of the one for Linux")]
+    pub(crate) async fn set(_netns: &Netns, _up: bool) -> Result<(), LinkError> {
+        Err(LinkError::Unsupported)
+    }
+}

@@ -4,6 +4,8 @@
 #[cfg(target_os = "linux")]
 mod announce;
 #[cfg(target_os = "linux")]
+pub(crate) mod loopback;
+#[cfg(target_os = "linux")]
 mod namespace;
 #[cfg(target_os = "linux")]
 mod netlink;
@@ -15,3 +17,5 @@ pub use netlink::KernelLinks;
 mod elsewhere;
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::KernelLinks;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use elsewhere::loopback;

@@ -36,7 +36,7 @@ fn errno(error: &Error) -> Option<i32> {
     }
 }
 
-fn kernel(operation: String, error: &Error) -> LinkError {
+pub(super) fn kernel(operation: String, error: &Error) -> LinkError {
     let source = match errno(error) {
         Some(code) => io::Error::from_raw_os_error(-code),
         None => io::Error::other(error.to_string()),
@@ -44,7 +44,7 @@ fn kernel(operation: String, error: &Error) -> LinkError {
     LinkError::Kernel { operation, source }
 }
 
-async fn message(handle: &Handle, name: &str) -> Result<Option<LinkMessage>, LinkError> {
+pub(super) async fn message(handle: &Handle, name: &str) -> Result<Option<LinkMessage>, LinkError> {
     let found = handle.link().get().match_name(name.to_owned()).execute().try_next().await;
     match found {
         Ok(found) => Ok(found),

@@ -253,13 +253,15 @@ impl Engine {
         }
     }
 
-    /// The objects of a collection that a query wants, in its order, and how many match before paging.
+    /// The objects of a collection that a query wants and that may be seen, in its order, and how many match before
+    /// paging.
     pub(super) fn list(
         &self,
         parent: Option<&Object>,
         entity: Name,
         edge: &Edge,
         query: &Query,
+        seen: &dyn Fn(&Object) -> bool,
     ) -> (usize, Vec<&Object>) {
         let all = self.collection(parent, entity, edge);
         let hidden = |id: &Uuid| parent.is_none() && behaviour::of(entity).hidden(*id);
@@ -268,7 +270,8 @@ impl Engine {
             query.filter.as_ref().is_none_or(|filter| filter.passes(self.names(entity), field))
         };
         let index = |attribute: &str, text: &str| self.store.lookup(entity, attribute, text);
-        let wanted = |id: &Uuid| self.store.get(*id).filter(|_| !hidden(id)).filter(passes);
+        let shown = |object: &&Object| passes(object) && seen(object);
+        let wanted = |id: &Uuid| self.store.get(*id).filter(|_| !hidden(id)).filter(shown);
         let found: Vec<&Object> = match query.filter.as_ref().and_then(|filter| filter.candidates(&index)) {
             Some(ids) => ids.iter().filter(|id| all.contains(id)).filter_map(wanted).collect(),
             None => all.iter().filter_map(wanted).collect(),

@@ -1,6 +1,7 @@
 //! The VSD: Nuage's REST API over a data-driven resource engine, in memory. What there is stands in a model that
 //! is data; what an entity does beyond that is a hook in a file of its own. Nothing waits but a poll for events.
 
+mod access;
 mod addresses;
 mod auth;
 mod behaviour;
@@ -12,8 +13,10 @@ pub mod error;
 mod events;
 mod filter;
 mod model;
+mod openapi;
 mod reply;
 mod request;
+mod settings;
 mod store;
 mod validate;
 
@@ -24,6 +27,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
+use http::{Method, StatusCode};
 use serde_json::Value;
 
 pub use bootstrap::Site;
@@ -32,10 +36,12 @@ use self::engine::Engine;
 use self::error::Refusal;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::http::PeerCertificate;
 
 /// The largest request body that is read, in bytes. Bulk calls of real clients stay below a megabyte.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
+
+/// Where the description of the API is, for anybody.
+const OPENAPI: &str = "/nuage/api/openapi.json";
 
 /// The password of the operator's root user, on the real VSD as here.
 const PASSWORD: &str = "csproot";
@@ -55,13 +61,15 @@ impl Vsd {
     pub fn new(clock: Clock, entropy: Entropy) -> Self {
         let mut engine = Engine::new(clock, entropy);
         behaviour::seed_enterprise(&mut engine);
+        behaviour::seed_platform(&mut engine);
         behaviour::seed_user(&mut engine, PASSWORD);
         engine.store.commit();
         Self(Arc::new(Mutex::new(engine)))
     }
 
-    /// The REST API at `/nuage/api/{v5_0,v6}`. Who asks is told by the `Authorization` header or by a
-    /// [`PeerCertificate`] among the request's extensions, whose common name is a user's name.
+    /// The REST API at `/nuage/api/v6`, and at the roots of older releases. Who asks is told by the `Authorization` header or by a
+    /// [`PeerCertificate`](crate::http::PeerCertificate) among the request's extensions, whose common name is a user's name and whose
+    /// organisation, if it has one, is that of the user's enterprise.
     pub fn router(&self) -> Router {
         Router::new().route("/nuage/api/{*path}", any(handle)).with_state(self.clone())
     }
@@ -98,6 +106,9 @@ impl Vsd {
 
 async fn handle(State(vsd): State<Vsd>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    if parts.method == Method::GET && parts.uri.path() == OPENAPI {
+        return reply::json(StatusCode::OK, Vec::new(), openapi::text().to_owned());
+    }
     let path = parts.uri.path().strip_prefix("/nuage/api").unwrap_or_default();
     if events::asked(&parts.method, path) {
         return events::poll(&vsd, &parts).await;
@@ -110,7 +121,7 @@ async fn handle(State(vsd): State<Vsd>, request: Request) -> Response {
         path,
         query: parts.uri.query().unwrap_or_default(),
         headers: &parts.headers,
-        peer: parts.extensions.get::<PeerCertificate>(),
+        extensions: &parts.extensions,
         body: &body,
     };
     request.answer(&mut vsd.lock())
