@@ -33,6 +33,11 @@ pub trait Fault: std::fmt::Debug + Send + Sync {
     fn exhaustive(&self) -> Option<Exhaustive> {
         None
     }
+
+    /// Why it cannot strike real processes on a real kernel, if it cannot.
+    fn needs_simulation(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A runtime that gives a call up.

@@ -10,13 +10,13 @@ use ipnet::IpNet;
 use nuage_cni::host::{Files, Host, Link, LinkError, Links, LockGuard, Netns, Route, VethPair};
 use nuage_emulator::faults::{Caller, Faults};
 
-use crate::world::sim::kernel::Kernel;
+use crate::world::sim::kernel::SimulatedKernel;
 
 /// What the system says when the disk is full.
 const ENOSPC: i32 = 28;
 
 /// The seams of a process on a node, with the faults that strike there.
-pub(crate) fn wrapped(host: Host, faults: &Faults, kernel: &Kernel, caller: &Caller) -> Host {
+pub(crate) fn wrapped(host: Host, faults: &Faults, kernel: &SimulatedKernel, caller: &Caller) -> Host {
     if faults.quiet() {
         return host;
     }
@@ -36,7 +36,7 @@ struct Struck {
 
 struct VanishingLinks {
     inner: Arc<dyn Links>,
-    kernel: Kernel,
+    kernel: SimulatedKernel,
     struck: Struck,
 }
 

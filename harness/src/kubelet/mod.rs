@@ -149,7 +149,7 @@ fn answer(outcome: &Outcome) -> Value {
 /// Makes a sandbox with its namespace, whose ADD is about to begin.
 pub fn open_sandbox(world: &Arc<World>, pod: &Pod) -> Sandbox {
     let id = world.random.sandbox_id();
-    let netns = PathBuf::from(format!("/var/run/netns/cni-{}", short(&id)));
+    let netns = world.nodes[pod.node].kernel.namespace_of(&id);
     world.nodes[pod.node].kernel.add_namespace(&netns, &id);
     world.ledger().begin(pod.node, &id, pod.full_name(), netns.clone());
     world.event(Some(pod.node), "add", json!({"pod": pod.full_name(), "sandbox": short(&id)}));

@@ -31,6 +31,11 @@ const NAME: &str = "the beginning of the names of its pods";
 pub trait Load: std::fmt::Debug + Send + Sync {
     /// Carries it out; ends when its last pod is gone.
     async fn run(&self, pods: &Pods);
+
+    /// Why it cannot be carried out with real processes on a real kernel, if it cannot.
+    fn needs_simulation(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// All kinds of load.
