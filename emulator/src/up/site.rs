@@ -237,7 +237,7 @@ impl Site {
         if !options.components.contains(&Component::Vsd) {
             return Ok(None);
         }
-        let vsd = Vsd::new(ground.clock.clone(), ground.entropy.clone());
+        let vsd = self.open_vsd(options, ground)?;
         let site = vsd::Site {
             enterprise: node::ENTERPRISE.to_owned(),
             domain: node::DOMAIN.to_owned(),
@@ -254,6 +254,17 @@ impl Site {
             self.endpoints.insert(name.into(), json!(format!("https://{address}/nuage/api")));
         }
         Ok(Some(vsd))
+    }
+
+    fn open_vsd(&self, options: &Options, ground: &Ground) -> Result<Vsd, Error> {
+        let (clock, entropy) = (ground.clock.clone(), ground.entropy.clone());
+        if !options.persist {
+            return Ok(Vsd::new(clock, entropy));
+        }
+        let place = self.directory.path.join("state");
+        make(&place)?;
+        let path = place.join("vsd.redb");
+        Vsd::open(clock, entropy, &path).map_err(|error| Error::State { path, reason: error.to_string() })
     }
 
     fn start_controller(&mut self, switch: &Switch, vsd: HttpService, ground: &Ground) {

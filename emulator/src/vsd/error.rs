@@ -101,6 +101,11 @@ impl Refusal {
         Self::new(StatusCode::MULTIPLE_CHOICES, "", title, description.into())
     }
 
+    /// 503: it cannot be done now, whatever is asked.
+    pub(super) fn unavailable(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "", "Service unavailable", description.into())
+    }
+
     /// 409 with a code.
     pub(super) fn conflict(code: u32, property: &str, title: &str, description: impl Into<String>) -> Self {
         Self { code: Some(code), ..Self::invalid(property, title, description) }

@@ -14,13 +14,17 @@ mod events;
 mod filter;
 mod model;
 mod openapi;
+mod persist;
 mod reply;
 mod request;
 mod settings;
+mod shown;
 mod store;
+pub mod topology;
 mod validate;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -28,12 +32,15 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
 use http::{Method, StatusCode};
+use redb::StorageBackend;
 use serde_json::Value;
 
 pub use bootstrap::Site;
+pub use persist::OpenError;
 
-use self::engine::Engine;
+use self::engine::{Engine, SYSTEM_USER};
 use self::error::Refusal;
+use self::persist::Disk;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 
@@ -60,11 +67,34 @@ impl Vsd {
     /// A VSD with the operator's enterprise `csp` and its user `csproot` (password `csproot`).
     pub fn new(clock: Clock, entropy: Entropy) -> Self {
         let mut engine = Engine::new(clock, entropy);
-        behaviour::seed_enterprise(&mut engine);
-        behaviour::seed_platform(&mut engine);
-        behaviour::seed_user(&mut engine, PASSWORD);
+        seed(&mut engine);
         engine.store.commit();
         Self(Arc::new(Mutex::new(engine)))
+    }
+
+    /// A VSD whose objects are kept in a file, which is made if it is not there: what is in it, or a new VSD's
+    /// objects. A change that cannot be written is refused with 503, as all that follow. API keys are not kept.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file fails, is open elsewhere, or is something else.
+    pub fn open(clock: Clock, entropy: Entropy, path: &Path) -> Result<Self, OpenError> {
+        Self::kept(clock, entropy, persist::file(path)?)
+    }
+
+    fn kept(clock: Clock, entropy: Entropy, backend: impl StorageBackend) -> Result<Self, OpenError> {
+        let mut engine = Engine::new(clock, entropy);
+        let (disk, kept) = Disk::open(backend, &engine.model)?;
+        let fresh = kept.objects.is_empty();
+        engine.store.load(kept.objects, kept.links);
+        (engine.numbers, engine.disk) = (kept.numbers, Some(disk));
+        if fresh {
+            let seeded = engine.change(SYSTEM_USER, |engine| {
+                seed(engine);
+                Ok(())
+            });
+            seeded.map_err(|refusal| OpenError::Content(refusal.to_string()))?;
+        }
+        Ok(Self(Arc::new(Mutex::new(engine))))
     }
 
     /// The REST API at `/nuage/api/v6`, and at the roots of older releases. Who asks is told by the `Authorization` header or by a
@@ -102,6 +132,13 @@ impl Vsd {
     fn lock(&self) -> MutexGuard<'_, Engine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes what each installation starts with.
+fn seed(engine: &mut Engine) {
+    behaviour::seed_enterprise(engine);
+    behaviour::seed_platform(engine);
+    behaviour::seed_user(engine, PASSWORD);
 }
 
 async fn handle(State(vsd): State<Vsd>, request: Request) -> Response {

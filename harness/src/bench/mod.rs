@@ -5,5 +5,6 @@ pub mod cni;
 mod figures;
 pub mod ovsdb;
 pub mod scale;
+pub mod vsd;
 
 pub use figures::{Figure, Figures, median, percentile};

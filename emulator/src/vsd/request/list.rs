@@ -15,6 +15,7 @@ use crate::vsd::filter::Filter;
 use crate::vsd::model::{Edge, Name};
 use crate::vsd::reply;
 use crate::vsd::settings::Settings;
+use crate::vsd::shown;
 use crate::vsd::store::Object;
 
 /// The attributes that a client wants to see, and whether objects that agree in them are shown once.
@@ -70,7 +71,12 @@ impl Request<'_> {
         let query = Query { filter, order, window };
         let (mut count, found) =
             engine.list(parent, entity, edge, &query, &|object| caller.sees(&engine.store, object));
-        let mut objects = shown(engine, &found, selection.as_ref(), *self.method == Method::HEAD);
+        let all = selection.is_none() && *self.method != Method::HEAD;
+        if all && !found.is_empty() {
+            headers.push((HeaderName::from_static("x-nuage-count"), count.to_string()));
+            return Ok(reply::json(StatusCode::OK, headers, shown::text(engine, &found)));
+        }
+        let mut objects = selected(engine, &found, selection.as_ref());
         if grouped {
             count = objects.len();
             objects = objects.into_iter().skip(first).take(length).collect();
@@ -101,20 +107,15 @@ impl Request<'_> {
     }
 }
 
-/// The objects as the client sees them. A count shows none, unless what is counted are groups.
-fn shown(engine: &Engine, found: &[&Object], selection: Option<&Selection>, counting: bool) -> Vec<Value> {
-    match selection {
-        None if counting => Vec::new(),
-        None => found.iter().map(|object| engine.render(object)).collect(),
-        Some(selection) => {
-            let mut known = BTreeSet::new();
-            let parts = found.iter().map(|object| selected(engine, object, selection));
-            parts.filter(|part| !selection.grouped || known.insert(part.to_string())).collect()
-        }
-    }
+/// What the client selected of the objects; nothing where it selected nothing.
+fn selected(engine: &Engine, found: &[&Object], selection: Option<&Selection>) -> Vec<Value> {
+    let Some(selection) = selection else { return Vec::new() };
+    let mut known = BTreeSet::new();
+    let parts = found.iter().map(|object| part(engine, object, selection));
+    parts.filter(|part| !selection.grouped || known.insert(part.to_string())).collect()
 }
 
-fn selected(engine: &Engine, object: &Object, selection: &Selection) -> Value {
+fn part(engine: &Engine, object: &Object, selection: &Selection) -> Value {
     let field = |name: &String| (name.clone(), engine.field(object, name).into_owned());
     let mut shown: Map<String, Value> = selection.attributes.iter().map(field).collect();
     if !selection.grouped {

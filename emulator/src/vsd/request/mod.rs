@@ -19,6 +19,7 @@ use super::engine::Engine;
 use super::error::Refusal;
 use super::model::{Edge, Name};
 use super::reply::{self, Header};
+use super::shown;
 
 /// The API versions that are served; all show the model of the last. Clients of older releases find their root.
 const VERSIONS: [&str; 6] = ["v1_0", "v3_0", "v3_2", "v4_0", "v5_0", "v6"];
@@ -130,7 +131,7 @@ impl Request<'_> {
             Method::GET | Method::HEAD if verbs.contains('R') => {
                 let object = engine.find(entity, &id.to_string())?;
                 asking.caller.demand(&engine.store, object, Right::Read)?;
-                Ok(reply::array(StatusCode::OK, self.echoed(), vec![engine.render(object)]))
+                Ok(reply::json(StatusCode::OK, self.echoed(), shown::text(engine, &[object])))
             }
             Method::PUT if verbs.contains('U') => {
                 let body = self.one()?;
