@@ -7,6 +7,8 @@ pub mod error;
 pub mod examine;
 pub mod executable;
 pub mod host;
+#[cfg(target_os = "linux")]
+pub mod install;
 mod invoke;
 pub mod journal;
 pub mod link;
