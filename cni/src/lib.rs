@@ -1,6 +1,8 @@
 //! The Nuage CNI plugin as a library: the shipped binaries and the simulation run the code in here.
 
 pub mod attach;
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod call;
 pub mod config;
 pub mod error;

@@ -203,6 +203,17 @@ pub(super) fn load_if_there(files: &dyn Files, path: &Path) -> Result<Option<Kub
     }))
 }
 
+/// Where the kubeconfig's user has its token, if in a file.
+#[cfg(feature = "audit")]
+pub(super) fn token_file(files: &dyn Files, path: &Path) -> Result<Option<std::path::PathBuf>, Error> {
+    let Some(document) = Document::read_if_there(files, path)? else { return Ok(None) };
+    let file: File = document.parse()?;
+    let named = |entries: Vec<Named>, name: &str| entries.into_iter().find(|entry| entry.name == name);
+    let context = named(file.contexts, &file.current_context).map(|entry| entry.context);
+    let user = context.and_then(|context| named(file.users, &context.user)).map(|entry| entry.user);
+    Ok(user.and_then(|user| user.token_file).map(|token| beside(path, &token)))
+}
+
 /// A path of a kubeconfig is relative to the kubeconfig.
 fn beside(kubeconfig: &Path, path: &str) -> std::path::PathBuf {
     kubeconfig.parent().unwrap_or(Path::new("/")).join(path)

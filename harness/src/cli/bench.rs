@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{HOLDS, run::write, say};
-use crate::bench::{Figures, cni, ovsdb, scale, vsd};
+use crate::bench::{Figures, audit, cni, ovsdb, scale, vsd};
 use crate::error::Error;
 
 #[derive(Debug, clap::Args)]
@@ -19,6 +19,8 @@ pub(super) struct Arguments {
 enum What {
     /// ADD, DEL, CHECK and VERSION of the plugin beside `bridge` with `host-local` (Linux, root)
     Cni,
+    /// A pass of the audit at 110, 250, 1,000 and 5,000 attachments
+    Audit,
     /// The OVSDB server beside the real one, each in a process of its own
     Ovsdb(ovsdb::Options),
     /// The VSD beside a bare axum route, and what objects, pollers and a disk cost it
@@ -30,6 +32,7 @@ enum What {
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let figures: Figures = match &arguments.what {
         What::Cni => cni::run()?,
+        What::Audit => audit::run()?,
         What::Ovsdb(options) => ovsdb::run(options)?,
         What::Vsd(options) => vsd::run(options)?,
         What::Scale(options) => scale::run(options)?,

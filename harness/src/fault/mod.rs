@@ -100,6 +100,7 @@ pub const KINDS: &[Kind<dyn Fault>] = &[
     struck!("kubelet.timeout"),
     struck!("kubelet.del_during_add"),
     struck!("kubelet.del_without_add"),
+    struck!("kubelet.forgets"),
     struck!("kubelet.seven_dels"),
     struck!("kubelet.check_after_add"),
     clock::KIND,

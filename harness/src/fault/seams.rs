@@ -84,6 +84,14 @@ impl Links for VanishingLinks {
     async fn underlay_mtu(&self) -> Result<Option<(u32, bool)>, LinkError> {
         self.inner.underlay_mtu().await
     }
+
+    async fn names(&self) -> Result<Vec<String>, LinkError> {
+        self.inner.names().await
+    }
+
+    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+        self.inner.namespaces().await
+    }
 }
 
 struct FullDisk {

@@ -214,6 +214,13 @@ pub async fn remove(world: &Arc<World>, pod: &Pod) {
 pub async fn close_sandbox(world: &Arc<World>, pod: &Pod, sandbox: &Sandbox) {
     let Sandbox { id, netns } = sandbox;
     world.ledger().set(pod.node, id, Phase::Deleting);
+    if habits::forgets(world, pod) {
+        world.ledger().abandon(pod.node, id);
+        world.runtimes.forget(pod.node, id);
+        world.nodes[pod.node].kernel.remove_namespace(netns);
+        world.event(Some(pod.node), "forgotten", json!({"pod": pod.full_name(), "sandbox": sandbox.short()}));
+        return;
+    }
     let mut pause = FIRST_PAUSE;
     for _ in 0..ATTEMPTS {
         // After a reboot there is no namespace to name any more.

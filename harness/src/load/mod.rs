@@ -1,5 +1,6 @@
 //! What the cluster does. A kind of load is a file and a line in [`KINDS`].
 
+mod audit;
 mod churn;
 mod crash_loop;
 mod deployment;
@@ -54,4 +55,5 @@ pub const KINDS: &[Kind<dyn Load>] = &[
     original::KIND,
     upgrade::KIND,
     greedy::KIND,
+    audit::KIND,
 ];

@@ -26,7 +26,7 @@ use crate::world::sim::{Tampering, World};
 pub use host::run_on_host;
 
 /// A run that takes longer in virtual time hangs.
-const VIRTUAL_LIMIT: Duration = Duration::from_hours(24);
+const VIRTUAL_LIMIT: Duration = Duration::from_hours(48);
 /// How many events before a violation are shown.
 const SHOWN_EVENTS: usize = 8;
 

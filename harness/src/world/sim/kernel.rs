@@ -336,4 +336,13 @@ impl Links for SimulatedKernel {
     async fn underlay_mtu(&self) -> Result<Option<(u32, bool)>, LinkError> {
         Ok(Some((UNDERLAY_MTU, false)))
     }
+
+    async fn names(&self) -> Result<Vec<String>, LinkError> {
+        self.take_time().await;
+        Ok(self.host_links())
+    }
+
+    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+        Ok(self.state().namespaces.values().map(|namespace| namespace.inode).collect())
+    }
 }

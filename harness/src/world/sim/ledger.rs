@@ -188,6 +188,14 @@ impl Ledger {
         }
     }
 
+    /// A sandbox is gone and nobody has taken down what was attached to it: that is owed.
+    pub fn abandon(&mut self, node: usize, id: &str) {
+        self.set(node, id, Phase::Gone);
+        if let Some(sandbox) = self.sandbox_mut(node, id) {
+            sandbox.disturbed = true;
+        }
+    }
+
     /// Forgets a sandbox that is gone, if nothing can be owed for it. Says whether it did.
     pub fn forget(&mut self, node: usize, id: &str) -> bool {
         let settled = self.sandbox(node, id).is_some_and(|sandbox| !sandbox.disturbed);

@@ -1,6 +1,7 @@
 //! A cluster in one process and one thread on virtual time: the plugin's real code and the emulators' real code, with the
 //! kernel, the network and the clock simulated. A real socket or thread would not work here, on purpose.
 
+pub mod audit;
 mod calls;
 pub mod kernel;
 pub mod ledger;
