@@ -58,14 +58,14 @@ fn options() -> HostOptions {
 
 /// What of runs of a process is left on this machine.
 fn left_of(process: u32) -> Vec<String> {
-    let named = format!("nuage-run-{process}-");
+    let prefix = format!("nuage-run-{process}-");
     let names = |directory: &Path| -> Vec<String> {
         let entries = std::fs::read_dir(directory).into_iter().flatten();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
     let mut left = names(Path::new("/var/run/netns"));
     left.extend(names(&std::env::temp_dir()));
-    left.retain(|name| name.starts_with(&named));
+    left.retain(|name| name.starts_with(&prefix));
     left.extend(
         names(Path::new("/sys/class/net"))
             .into_iter()

@@ -8,9 +8,9 @@ use nuage_cni::host::Host;
 use nuage_emulator::faults::Caller;
 use serde_json::json;
 
-use super::World;
 use super::ledger::Phase;
 use super::process::Life;
+use super::{Attempts, World};
 
 /// What the daemon does, for faults that strike it.
 pub const OPERATION: &str = "audit";
@@ -41,7 +41,12 @@ impl Ages {
 impl World {
     /// The seams of the daemon on a node.
     pub fn audit_seams(&self, node: usize) -> Host {
-        self.seams(node, &Life::endless(), &Caller::new(&self.nodes[node].name, OPERATION))
+        self.seams(
+            node,
+            &Life::endless(),
+            &Caller::new(&self.nodes[node].name, OPERATION),
+            &Attempts::default(),
+        )
     }
 
     /// What of containers that are gone is on a node.
@@ -82,7 +87,7 @@ impl World {
     pub fn violate(&self, node: usize, invariant: &'static str, details: String) {
         self.event(Some(node), "violation", json!({"invariant": invariant}));
         let mut ledger = self.ledger();
-        self.report(&mut ledger, node, Some((invariant, details)));
+        self.report(&mut ledger, node, vec![(invariant, details)]);
     }
 
     /// Forgets sandboxes of a node that are gone and of which nothing is left.
