@@ -290,12 +290,21 @@ impl ApiServer {
                             watch.trouble = describe(&error);
                         }
                         sleep(backoff.pause()).await;
+                        if is_gone(&error) {
+                            break;
+                        }
                     }
                     None => break,
                 }
             }
         }
     }
+}
+
+/// Whether a watch was refused because its version is too old. kube would ask for the same one again and again.
+fn is_gone(error: &watcher::Error) -> bool {
+    let gone = http::StatusCode::GONE.as_u16();
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == gone)
 }
 
 fn of_node(node: &str) -> String {
