@@ -130,7 +130,7 @@ fn what_a_machine_cannot_do_is_refused_before_anything_is_begun() {
         ("[[load]]\nkind = \"pod\"\nhold = \"2h\"\n".to_owned(), "of virtual time"),
         (
             "[cluster]\nnodes = 60\n[[load]]\nkind = \"pod\"\ncount = 60\nhold = \"1s\"\n".to_owned(),
-            "60 pods",
+            "it has 60 nodes",
         ),
     ] {
         match run_on_host(&scenario(&text), 1, &options) {

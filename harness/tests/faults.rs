@@ -24,7 +24,7 @@ fn count(report: &Report, event: &str) -> usize {
     let mut striking = true;
     let mut found = 0;
     for line in &report.trace {
-        striking = (striking || is(line, "begin")) && !is(line, "healed");
+        striking = (striking || is(line, "begin") || is(line, "alive")) && !is(line, "healed");
         found += usize::from(striking && is(line, event));
     }
     found

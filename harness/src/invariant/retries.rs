@@ -2,12 +2,12 @@
 
 use super::Invariant;
 
-/// No call needs more connections and requests, whatever is wrong: a budget of 90 s with a pause after each failure.
-const MOST: u64 = 250;
+/// No call needs more connections and requests, whatever is wrong: four a second for the 90 s of an ADD, and some.
+const MOST: u64 = 500;
 
 pub(super) const INVARIANT: Invariant = Invariant::of_call(
     "bounded_retries",
-    "a call makes at most 250 connections and requests, whatever is wrong",
+    "a call makes at most 500 connections and requests, whatever is wrong",
     |view| match view.ended.attempts {
         ..=MOST => Ok(()),
         many => Err(format!("{} made {many} connections and requests", view.name())),

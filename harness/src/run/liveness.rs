@@ -22,9 +22,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The namespace of the pods that show that their node works.
 const NAMESPACE: &str = "liveness";
 
-/// What does not get on, in words that begin with `liveness`.
+/// What does not get on, in words that begin with `liveness`. The trace tells where this phase begins and ends.
 pub(super) async fn check(world: &Arc<World>, pods: &Pods) -> Vec<String> {
     world.event(None, "healed", json!({}));
+    let failures = get_on(world, pods).await;
+    world.event(None, "alive", json!({"held": failures.is_empty()}));
+    failures
+}
+
+async fn get_on(world: &Arc<World>, pods: &Pods) -> Vec<String> {
     let abandoned = world.ledger().given_up.clone();
     let before = abandoned.len();
     let mut names = Vec::new();

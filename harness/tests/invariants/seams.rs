@@ -133,13 +133,13 @@ impl Http for Blabber {
     }
 }
 
-/// Gives the first three hundred connections back.
+/// Gives the first six hundred connections back.
 struct Stubborn(Arc<dyn Switch>);
 
 #[async_trait]
 impl Switch for Stubborn {
     async fn connect(&self, endpoint: &str) -> io::Result<Box<dyn Stream>> {
-        for _ in 0..300 {
+        for _ in 0..600 {
             drop(self.0.connect(endpoint).await?);
         }
         self.0.connect(endpoint).await

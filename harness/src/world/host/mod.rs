@@ -83,7 +83,10 @@ pub(crate) fn can_carry_out(
         ));
     }
     if pods > MOST_PODS || cluster.nodes > MOST_NODES {
-        return refused(format!("it has {pods} pods; a machine takes {MOST_PODS} on {MOST_NODES} nodes"));
+        let nodes = cluster.nodes;
+        return refused(format!(
+            "it has {nodes} nodes and {pods} pods; a machine takes {MOST_NODES} and {MOST_PODS}"
+        ));
     }
     Ok(())
 }
