@@ -129,6 +129,36 @@ fn whatever_the_schema_holds_is_explained_by_its_name() {
 }
 
 #[test]
+fn the_parts_of_a_sweep_have_each_run_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = scenario(directory.path(), "");
+    let seeds = |shard: &str| -> Vec<u64> {
+        let output = harness(&["run", "--seeds", "5", "--json", "--shard", shard, path.to_str().unwrap()]);
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        printed["runs"].as_array().unwrap().iter().filter_map(|run| run["seed"].as_u64()).collect()
+    };
+    assert_eq!((seeds("1/2"), seeds("2/2"), seeds("1/1").len()), (vec![1, 3, 5], vec![2, 4], 5));
+    for wrong in ["0/2", "3/2", "2", "1/0", "x/y"] {
+        assert_eq!(
+            harness(&["run", "--shard", wrong, path.to_str().unwrap()]).status.code(),
+            Some(2),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn a_sweep_whose_time_is_up_begins_no_run_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = scenario(directory.path(), "");
+    let output = harness(&["run", "--seeds", "3", "--time-limit", "0s", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains("3 of 3 runs were not begun"), "{}", text(&output.stdout));
+    let output = harness(&["run", "--time-limit", "soon", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
 fn a_report_has_results_and_traces_that_scripts_can_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = scenario(directory.path(), "");

@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         return HOLDS;
     }
     for entry in wanted {
-        say(&format!("{} ({})\n  {}", entry.name, entry.sort.table(), entry.about));
+        say(&format!("{} ({})\n  {}", entry.name, entry.place(), entry.about));
         for key in &entry.keys {
             say(&format!("    {:16} {}; {}", key.name, key.takes.describe(), key.otherwise()));
             say(&format!("    {:16}   {}", "", key.about));
@@ -53,5 +53,5 @@ fn to_json(entry: &Entry) -> serde_json::Value {
             })
         })
         .collect();
-    json!({"name": entry.name, "sort": entry.sort.table(), "about": entry.about, "keys": keys})
+    json!({"name": entry.name, "sort": entry.place(), "about": entry.about, "keys": keys})
 }

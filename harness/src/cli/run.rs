@@ -3,6 +3,7 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use crate::run::pool::in_order;
 #[cfg(target_os = "linux")]
 use crate::run::run_on_host;
 use crate::run::{Report, run as run_scenario};
-use crate::scenario::{Scenario, collect};
+use crate::scenario::{Scenario, collect, duration};
 use crate::stopwatch::Stopwatch;
 #[cfg(target_os = "linux")]
 use crate::world::host::HostOptions;
@@ -50,6 +51,12 @@ pub(super) struct Arguments {
     /// How many run at once, each on a thread of its own; what a run does is the same
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     jobs: NonZeroUsize,
+    /// Make only the I-th of N parts of the runs, to spread a sweep over machines
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Begin no run after this time, like 90s or 5m; what was not begun is told and is no failure
+    #[arg(long, value_name = "T", value_parser = time_limit)]
+    time_limit: Option<Duration>,
     /// Stop at the first failure
     #[arg(long)]
     fail_fast: bool,
@@ -65,6 +72,31 @@ pub(super) struct Arguments {
     /// Print one JSON object instead of lines, for scripts
     #[arg(long)]
     json: bool,
+}
+
+/// One of several parts of a sweep: each run is in exactly one of them.
+#[derive(Clone, Copy, Debug)]
+struct Shard {
+    /// From nought.
+    part: usize,
+    of: usize,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers =
+            text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+        match numbers {
+            Some((part @ 1.., of)) if part <= of => Ok(Self { part: part - 1, of }),
+            _ => Err("a part like 1/4, from 1/4 to 4/4, is expected".to_owned()),
+        }
+    }
+}
+
+fn time_limit(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "a duration like 90s or 5m, at most 24h, is expected".to_owned())
 }
 
 /// A report and how long it really took.
@@ -90,10 +122,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         let first = arguments.seed.unwrap_or(scenario.seed);
         runs.extend((0..arguments.seeds).map(|offset| (scenario, first.wrapping_add(offset))));
     }
-    let (mut done, mut wrong) = (Vec::new(), None);
-    let world = Ground::new(arguments)?;
-    let work = |piece: usize| one(runs[piece].0, runs[piece].1, arguments.check_determinism, &world);
+    if let Some(Shard { part, of }) = arguments.shard {
+        runs = runs.into_iter().skip(part).step_by(of).collect();
+    }
+    let (mut done, mut wrong, mut not_begun) = (Vec::new(), None, 0);
+    let (world, watch) = (Ground::new(arguments)?, Stopwatch::start());
+    let work = |piece: usize| {
+        let in_time = arguments.time_limit.is_none_or(|limit| watch.elapsed() < limit);
+        let (scenario, seed) = runs[piece];
+        in_time.then(|| one(scenario, seed, arguments.check_determinism, &world))
+    };
     in_order(runs.len(), arguments.jobs, work, |result| {
+        let Some(result) = result else {
+            not_begun += 1;
+            return true;
+        };
         match result.and_then(|timed| tell(timed, arguments)) {
             Ok(timed) => {
                 let failed = timed.failed();
@@ -109,11 +152,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     if let Some(error) = wrong {
         return Err(error);
     }
-    let results = results(&done);
+    let mut results = results(&done);
+    results["not_begun"] = json!(not_begun);
     if let Some(directory) = &arguments.report {
         write(&directory.join("results.json"), &format!("{results:#}\n"))?;
     }
     say(&if arguments.json { format!("{results:#}") } else { summary(&done) });
+    if not_begun > 0 && !arguments.json {
+        say(&format!("the time was up: {not_begun} of {} runs were not begun", runs.len()));
+    }
     let covered = !arguments.coverage || tell_coverage(&coverage(&done), arguments.json);
     Ok(if done.iter().any(|timed| !timed.deterministic) {
         NOT_DETERMINISTIC

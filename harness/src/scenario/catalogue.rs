@@ -33,7 +33,7 @@ impl Sort {
             Self::Load => "[[load]]",
             Self::Fault => "[[fault]]",
             Self::Expectation => "[[expect]]",
-            Self::Invariant => "invariant, checked after every event",
+            Self::Invariant => "invariant",
         }
     }
 }
@@ -49,23 +49,35 @@ pub struct Entry {
     pub about: &'static str,
     /// Its keys, without `kind`.
     pub keys: Vec<Key>,
+    /// Of an invariant: when it is looked at.
+    pub when: Option<&'static str>,
+}
+
+impl Entry {
+    fn new(sort: Sort, name: &'static str, about: &'static str, keys: Vec<Key>) -> Self {
+        Self { sort, name, about, keys, when: None }
+    }
+
+    /// Where it stands, or when it is looked at.
+    pub fn place(&self) -> String {
+        let table = self.sort.table();
+        self.when.map_or_else(|| table.to_owned(), |when| format!("{table}, looked at {when}"))
+    }
 }
 
 fn kinds<T: ?Sized>(sort: Sort, kinds: &'static [Kind<T>]) -> impl Iterator<Item = Entry> {
-    kinds.iter().map(move |kind| Entry { sort, name: kind.name, about: kind.about, keys: kind.keys() })
+    kinds.iter().map(move |kind| Entry::new(sort, kind.name, kind.about, kind.keys()))
 }
 
 /// All of it.
 pub fn entries() -> Vec<Entry> {
     let (name, about) = ("scenario", "What happens and why, and the seed of a run that names none.");
-    let head = Entry { sort: Sort::Scenario, name, about, keys: keys_of(Head::read) };
+    let head = Entry::new(Sort::Scenario, name, about, keys_of(Head::read));
     let (name, about) = ("cluster", "What is simulated.");
-    let cluster = Entry { sort: Sort::Cluster, name, about, keys: keys_of(Size::read) };
+    let cluster = Entry::new(Sort::Cluster, name, about, keys_of(Size::read));
     let invariants = invariant::ALL.iter().map(|invariant| Entry {
-        sort: Sort::Invariant,
-        name: invariant.name,
-        about: invariant.meaning,
-        keys: Vec::new(),
+        when: Some(invariant.when()),
+        ..Entry::new(Sort::Invariant, invariant.name, invariant.meaning, Vec::new())
     });
     let mut entries = vec![head, cluster];
     entries.extend(kinds(Sort::Load, load::KINDS));

@@ -20,6 +20,7 @@ use crate::random::{Amount, Random};
 pub use key::{Default, Key, Takes};
 pub use reader::{Reader, keys_of, suggestion};
 use registry::Kind;
+pub use values::duration;
 
 /// A scenario has a few kilobytes.
 const MAX_BYTES: u64 = 1 << 20;

@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 const TO: &str = "..";
 
 /// `250ms`, `10s`, `5m`, `1h`; at most a day.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
