@@ -264,6 +264,22 @@ pub trait Links: Send + Sync {
     /// # Errors
     /// The kernel's refusal; no default route is `Ok(None)`.
     async fn underlay_mtu(&self) -> Result<Option<(u32, bool)>, LinkError>;
+
+    /// The names of all links of the host.
+    ///
+    /// # Errors
+    /// The kernel's refusal. What cannot be told whole is not told.
+    async fn names(&self) -> Result<Vec<String>, LinkError> {
+        Err(LinkError::Unsupported)
+    }
+
+    /// The inodes of all network namespaces that have a name or a process.
+    ///
+    /// # Errors
+    /// The kernel's refusal. What cannot be told whole is not told.
+    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+        Err(LinkError::Unsupported)
+    }
 }
 
 /// A lock that is held until it is dropped. The kernel drops it for a process that dies.

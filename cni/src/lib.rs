@@ -1,12 +1,16 @@
 //! The Nuage CNI plugin as a library: the shipped binaries and the simulation run the code in here.
 
 pub mod attach;
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod call;
 pub mod config;
 pub mod error;
 pub mod examine;
 pub mod executable;
 pub mod host;
+#[cfg(target_os = "linux")]
+pub mod install;
 mod invoke;
 pub mod journal;
 pub mod link;

@@ -118,8 +118,11 @@ fn a_person_gets_help_the_version_and_what_is_wrong_with_the_configuration() {
 
 #[test]
 fn daemon_in_either_form_says_what_is_missing_or_becomes_the_audit() {
+    let directory = tempfile::tempdir().unwrap();
+    let alone = directory.path().join("nuage-cni-openshift");
+    std::fs::copy(plugin("nuage-cni-openshift").get_program(), &alone).unwrap();
     for form in ["-daemon", "--daemon"] {
-        let output = plugin("nuage-cni-openshift").arg(form).output().unwrap();
+        let output = std::process::Command::new(&alone).arg(form).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && text.contains("needs nuage-audit"), "{text}");
     }

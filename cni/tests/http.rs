@@ -103,8 +103,9 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, connections: Vec<VecDequ
                 match turn {
                     Turn::Answer(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
                     Turn::AnswerAndClose(answer) => {
-                        stream.write_all(answer.as_bytes()).await.unwrap();
-                        stream.shutdown().await.unwrap();
+                        // A client that has read enough does not wait for the rest.
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                        let _ = stream.shutdown().await;
                         return;
                     }
                     Turn::Close => return,
@@ -176,6 +177,42 @@ async fn a_redirect_is_an_answer_like_any_other() {
     let server = Server::start(&[&[Turn::Answer(ELSEWHERE), Turn::Answer(OK)]]).await;
     assert_eq!(ask(&server.client(), server.url("/")).await.unwrap().0, 307);
     assert_eq!(server.seen.requests(), [1]);
+}
+
+#[tokio::test]
+async fn an_odd_answer_is_read_as_far_as_it_is_one_or_is_an_error_and_never_waited_for() {
+    let endless = || format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(1 << 20));
+    let many = || {
+        let headers: Vec<String> = (0..200).map(|number| format!("x-{number}: y\r\n")).collect();
+        format!("HTTP/1.1 200 OK\r\n{}\r\n", headers.concat())
+    };
+    let cases: [(String, Result<&str, ()>); 12] = [
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into(), Ok("ok")),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n".into(), Ok("ok")),
+        // Whoever says how long it is by closing has to close as TLS does.
+        ("HTTP/1.0 200 OK\r\n\r\nok".into(), Ok("ok")),
+        ("HTTP/1.1 204 No Content\r\n\r\n".into(), Ok("")),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok".into(), Err(())),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nok".into(), Err(())),
+        ("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\nok".into(), Err(())),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok".into(), Err(())),
+        ("HTTP/1.1 999999 Odd\r\n\r\n".into(), Err(())),
+        ("\u{0}\u{1}\u{2} no HTTP at all\r\n\r\n".into(), Err(())),
+        (endless(), Err(())),
+        (many(), Err(())),
+    ];
+    for (answer, expected) in cases {
+        let shown: String = answer.chars().take(80).collect();
+        let server = Server::start(&[&[Turn::AnswerAndClose(answer.leak())]]).await;
+        let patience = std::time::Duration::from_secs(20);
+        let told = tokio::time::timeout(patience, ask(&server.client(), server.url("/"))).await;
+        let told = told.unwrap_or_else(|_| panic!("waited for: {shown}"));
+        match (told, expected) {
+            (Ok((_, body)), Ok(wanted)) => assert_eq!(body, wanted, "{shown}"),
+            (Err(_), Err(())) => {}
+            (told, _) => panic!("{shown}: {told:?}"),
+        }
+    }
 }
 
 #[tokio::test]

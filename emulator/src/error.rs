@@ -51,6 +51,14 @@ pub enum Error {
     /// The VSD refused what it is started with.
     #[error("the VSD: {0}")]
     Vsd(String),
+    /// A topology that cannot be imported.
+    #[error("{}: {source}", path.display())]
+    Topology {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: Box<crate::vsd::topology::Error>,
+    },
     /// A client of another component.
     #[error("{0}")]
     Client(String),
@@ -71,8 +79,13 @@ impl Error {
             Self::ForeignDirectory(_) => Some("give a --dir of your own"),
             Self::DefaultPassword(_) => Some("leave --bind at 127.0.0.1"),
             Self::Certificates(_) => Some("remove DIR/pki to have new ones made"),
-            Self::State { .. } => Some("remove it to begin anew, or look at it with ovsdb-tool"),
-            Self::File { .. } | Self::Usage(_) | Self::Switch(_) | Self::Vsd(_) | Self::Client(_) => None,
+            Self::State { .. } => Some("remove it to begin anew (ovsdb-tool reads the switches' files)"),
+            Self::File { .. }
+            | Self::Usage(_)
+            | Self::Switch(_)
+            | Self::Vsd(_)
+            | Self::Topology { .. }
+            | Self::Client(_) => None,
         }
     }
 }

@@ -31,6 +31,10 @@ pub struct PeerCertificate {
     pub common_name: String,
 }
 
+/// The organisation of that certificate's subject, where it names one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerOrganization(pub String);
+
 /// A client that calls `router` in this process, as `peer` if one is given. The handler runs as a task of its
 /// own: a caller that gives up does not roll the server back.
 pub fn in_process(router: Router, peer: Option<PeerCertificate>) -> HttpService {

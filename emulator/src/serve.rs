@@ -22,7 +22,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::error::Error;
 use crate::faults::http::{Api, Connection, layered};
 use crate::faults::{Caller, Faults};
-use crate::http::PeerCertificate;
+use crate::http::{PeerCertificate, PeerOrganization};
 use crate::pki::{Identity, Pki};
 
 /// How many connections one listener serves at once; more wait in the kernel's queue.
@@ -144,11 +144,14 @@ async fn connection(stream: TcpStream, front: Front, router: Router) {
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
     let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let peer = presented.and_then(common_name).map(|common_name| PeerCertificate { common_name });
+    let subject = presented.and_then(|certificate| subject(certificate));
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(axum::body::Body::new);
-        if let Some(peer) = &peer {
+        if let Some((peer, organization)) = &subject {
             request.extensions_mut().insert(peer.clone());
+            if let Some(organization) = organization {
+                request.extensions_mut().insert(organization.clone());
+            }
         }
         router.clone().oneshot(request)
     });
@@ -159,8 +162,11 @@ async fn connection(stream: TcpStream, front: Front, router: Router) {
         .await;
 }
 
-fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+/// Common name and organisation of whom a certificate was issued to.
+fn subject(certificate: &CertificateDer<'_>) -> Option<(PeerCertificate, Option<PeerOrganization>)> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let name = parsed.subject().iter_common_name().next()?.as_str().ok()?;
-    Some(name.to_owned())
+    let common_name = parsed.subject().iter_common_name().next()?.as_str().ok()?.to_owned();
+    let organization = parsed.subject().iter_organization().next().and_then(|name| name.as_str().ok());
+    let organization = organization.map(|name| PeerOrganization(name.to_owned()));
+    Some((PeerCertificate { common_name }, organization))
 }

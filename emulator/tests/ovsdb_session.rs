@@ -285,6 +285,31 @@ async fn an_empty_map_or_set_may_be_sent_as_null() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_makes_the_real_server_crash_is_answered() {
+    let vrs = vrs();
+    let client = client(&vrs);
+    for (method, params) in [
+        ("monitor", json!(["Open_vSwitch", "m"])),
+        ("monitor", json!(["Open_vSwitch"])),
+        ("monitor_cond", json!(["Open_vSwitch", "m"])),
+    ] {
+        assert!(matches!(
+            client.call(method, params, PATIENCE).await,
+            Err(nuage_ovsdb::Error::Refused { .. })
+        ));
+    }
+    let table = json!({"Nuage_Port_Table": [{"columns": ["name"]}]});
+    client.call("monitor_cond", json!(["Open_vSwitch", "m", table]), PATIENCE).await.unwrap();
+    let change = json!(["m", "m", {"Nuage_Port_Table": [{}]}]);
+    client.call("monitor_cond_change", change, PATIENCE).await.unwrap();
+    let row = json!({"op": "insert", "table": "Nuage_Port_Table", "row": {"evpn_id": -7}});
+    let nothing = json!({"op": "mutate", "table": "Nuage_Port_Table", "where": [], "mutations": [["evpn_id", "*=", 0]]});
+    vrs.server().transact("Open_vSwitch", &[row]);
+    assert_eq!(vrs.server().transact("Open_vSwitch", &[nothing]), [json!({"count": 1})]);
+    assert_eq!(vrs.server().rows("Open_vSwitch", "Nuage_Port_Table")[0].1["evpn_id"], 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_breaks_the_protocol_ends_the_session_and_only_that() {
     let vrs = vrs();
     let good = client(&vrs);

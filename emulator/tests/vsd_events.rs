@@ -185,12 +185,13 @@ async fn a_listener_hears_of_its_own_enterprise_and_of_nobody_elses() {
     client.create(&format!("enterprises/{mine}/users"), user).await;
     let tenant = Client { user: "u".to_owned(), organization: "mine".to_owned(), ..client.clone() };
     let place = tenant.place().await;
+    // A member without a role sees the users and groups of the own enterprise.
     for (enterprise, name) in [(&other, "theirs"), (&mine, "ours")] {
-        client.create(&format!("enterprises/{enterprise}/domaintemplates"), json!({ "name": name })).await;
+        client.create(&format!("enterprises/{enterprise}/groups"), json!({ "name": name })).await;
     }
     client.send(Method::DELETE, &format!("enterprises/{other}?responseChoice=1"), &Value::Null).await;
     let (events, place) = tenant.poll(Some(&place)).await;
-    assert_eq!(short(&events), [("CREATE", "domaintemplate", "ours")]);
+    assert_eq!(short(&events), [("CREATE", "group", "ours")]);
     assert!(tenant.poll(Some(&place)).await.0.is_empty());
 
     let stranger = Client { user: "nobody".to_owned(), ..client };

@@ -32,4 +32,10 @@ pub enum Error {
     /// The emulators could not be set up.
     #[error("the simulated site: {0}")]
     Site(String),
+    /// The machine lacks something, or is asked for what only a simulation can do.
+    #[error("{0}")]
+    Lacking(String),
+    /// A signal ended the run; what it had made is gone.
+    #[error("interrupted: everything that was made is taken away again")]
+    Interrupted,
 }

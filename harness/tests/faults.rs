@@ -1,8 +1,14 @@
 //! Faults do what their names say, and what they break is told from what the plugin breaks.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use nuage_harness::run::{Report, run};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use nuage_cni::host::{Files, Host, LockGuard};
+use nuage_harness::run::{Report, run, run_with};
 use nuage_harness::scenario::Scenario;
+use nuage_harness::world::sim::{Tampering, Wrap};
 
 const BEGIN: &str = "title = \"t\"\nwhy = \"w\"\n";
 const NO_LEAKS: &str = "[[expect]]\nkind = \"no_leaks\"\nwithin = \"60s\"\n";
@@ -12,8 +18,16 @@ fn report(text: &str, seed: u64) -> Report {
     run(&Scenario::parse("x.toml", &text).unwrap(), seed).unwrap()
 }
 
+/// How often there is an event of this name while faults can strike: not in the phase that shows that all gets on.
 fn count(report: &Report, event: &str) -> usize {
-    report.trace.iter().filter(|line| line.contains(&format!("\"event\":\"{event}\""))).count()
+    let is = |line: &str, event: &str| line.contains(&format!("\"event\":\"{event}\""));
+    let mut striking = true;
+    let mut found = 0;
+    for line in &report.trace {
+        striking = (striking || is(line, "begin")) && !is(line, "healed");
+        found += usize::from(striking && is(line, event));
+    }
+    found
 }
 
 #[test]
@@ -82,7 +96,8 @@ fn a_plugin_is_killed_at_each_point_of_its_call_in_turn() {
         let fault = format!("kind = \"plugin.killed\"\nmode = \"exhaustive\"\nop = \"{command}\"");
         let report = report(&faulty(ONE_POD, &fault), 1);
         assert!(report.passed(), "{:#?}", report.complaints());
-        let killed = count(&report, "killed");
+        // A GC is called only once all has healed.
+        let killed = report.trace.iter().filter(|event| event.contains("\"event\":\"killed\"")).count();
         assert!(killed >= least, "{command}: {killed}");
         // One run a point, and one in which the call ended by itself.
         assert_eq!(
@@ -150,4 +165,59 @@ fn whoever_waits_for_the_same_thing_is_woken_in_the_same_order_each_time() {
         let again = report(&text, 1);
         assert!(first.trace == again.trace, "it differs from itself");
     }
+}
+
+#[test]
+fn a_pod_that_was_given_up_comes_up_once_all_has_healed() {
+    // The monitor is away for longer than the kubelet's patience.
+    let pod = "[[load]]\nkind = \"pod\"\nhold = \"1s\"\n[[fault]]\nkind = \"monitor.down\"\nat = \"0s\"\n";
+    let report = report(&format!("{pod}{NO_LEAKS}"), 1);
+    assert!(report.passed(), "{:#?}", report.complaints());
+    assert_eq!((count(&report, "added"), count(&report, "given_up")), (0, 1));
+    let healed = report.trace.iter().position(|event| event.contains("\"healed\"")).unwrap();
+    let again = |event: &&String| event.contains("\"added\"") && event.contains("default/pod-0");
+    assert_eq!(report.trace[healed..].iter().filter(again).count(), 1);
+}
+
+/// A lock that nobody gives back once a namespace has gone away.
+struct Wedged(Arc<dyn Files>);
+
+const WEDGE: &str = "/wedged";
+
+impl Files for Wedged {
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        self.0.read(path, limit)
+    }
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.0.write(path, content)
+    }
+    fn remove(&self, path: &Path) -> io::Result<bool> {
+        // A DEL, so the fault has struck by now.
+        self.0.write(Path::new(WEDGE), b"")?;
+        self.0.remove(path)
+    }
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        self.0.list(directory)
+    }
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
+        if self.0.read(Path::new(WEDGE), 1)?.is_some() { Ok(None) } else { self.0.try_lock(path) }
+    }
+}
+
+#[test]
+fn a_node_that_a_fault_has_wedged_for_good_is_no_liveness() {
+    // Nothing is expected: only that all gets on, as always.
+    let text = "[[load]]\nkind = \"pod\"\nhold = \"1s\"\n[[fault]]\nkind = \"node.netns_gone\"\ntimes = 1\n";
+    let scenario = Scenario::parse("x.toml", &format!("{BEGIN}{text}")).unwrap();
+    let wrap: Wrap = |_, host| Host { files: Arc::new(Wedged(Arc::clone(&host.files))), ..host };
+    let healthy = run_with(&scenario, 1, Tampering::default()).unwrap();
+    assert!(healthy.passed(), "{:#?}", healthy.complaints());
+    let tampering =
+        Tampering { wrap: Some(wrap), only: Some("foreign_rows_untouched"), ..Tampering::default() };
+    let wedged = run_with(&scenario, 1, tampering).unwrap();
+    assert!(
+        wedged.failures.iter().any(|failure| failure.starts_with("liveness: pending")),
+        "{:#?}",
+        wedged.failures
+    );
 }

@@ -7,6 +7,8 @@ mod debts;
 mod del;
 mod gc;
 mod plan;
+#[cfg(feature = "audit")]
+pub(crate) mod release;
 mod status;
 mod teardown;
 

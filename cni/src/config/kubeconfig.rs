@@ -5,7 +5,8 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Document, invalid, read};
 use crate::error::Error;
@@ -45,19 +46,20 @@ struct Cluster {
     insecure_skip_tls_verify: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct User {
+    #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-    #[serde(rename = "tokenFile")]
+    #[serde(rename = "tokenFile", skip_serializing_if = "Option::is_none")]
     token_file: Option<String>,
-    #[serde(rename = "client-certificate")]
+    #[serde(rename = "client-certificate", skip_serializing_if = "Option::is_none")]
     client_certificate: Option<String>,
-    #[serde(rename = "client-certificate-data")]
+    #[serde(rename = "client-certificate-data", skip_serializing_if = "Option::is_none")]
     client_certificate_data: Option<String>,
-    #[serde(rename = "client-key")]
+    #[serde(rename = "client-key", skip_serializing_if = "Option::is_none")]
     client_key: Option<String>,
-    #[serde(rename = "client-key-data")]
+    #[serde(rename = "client-key-data", skip_serializing_if = "Option::is_none")]
     client_key_data: Option<String>,
 }
 
@@ -114,6 +116,47 @@ pub(super) fn in_cluster(files: &dyn Files, server: Option<&str>) -> Result<Opti
     }))
 }
 
+/// What a kubeconfig says that verifies nothing: the original's installation wrote such ones.
+pub struct Unverified {
+    /// The API server's URL.
+    pub server: String,
+    /// The user's credentials, as a kubeconfig has them.
+    pub user: Value,
+}
+
+impl std::fmt::Debug for Unverified {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Unverified").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// Reads a kubeconfig that verifies nothing; `None` where there is none or it verifies.
+///
+/// # Errors
+/// Code 7 where it is no kubeconfig.
+pub fn unverified(files: &dyn Files, path: &Path) -> Result<Option<Unverified>, Error> {
+    let Some(document) = Document::read_if_there(files, path)? else { return Ok(None) };
+    let (cluster, user) = current(path, document.parse()?)?;
+    if !cluster.insecure_skip_tls_verify {
+        return Ok(None);
+    }
+    let server = checked_server(path, &cluster.server)?;
+    let user = serde_json::to_value(user).map_err(|_| invalid(path, "its user cannot be read"))?;
+    Ok(Some(Unverified { server, user }))
+}
+
+/// The cluster and the user of the current context.
+fn current(path: &Path, file: File) -> Result<(Cluster, User), Error> {
+    let find = |list: &'static str, entries: Vec<Named>, name: &str| {
+        let found = entries.into_iter().find(|entry| entry.name == name);
+        found.ok_or_else(|| invalid(path, format!("{list} has no entry named \"{name}\"")))
+    };
+    let context = find("contexts", file.contexts, &file.current_context)?.context;
+    let cluster = find("clusters", file.clusters, &context.cluster)?.cluster;
+    let user = find("users", file.users, &context.user)?.user;
+    Ok((cluster, user))
+}
+
 fn checked_server(path: &Path, server: &str) -> Result<String, Error> {
     if !server.starts_with("https://") {
         return Err(invalid(path, format!("server: {server} does not begin with https://")));
@@ -129,14 +172,7 @@ fn trimmed(path: &Path, token: Vec<u8>) -> Result<String, Error> {
 /// Reads a kubeconfig, if it is there.
 pub(super) fn load_if_there(files: &dyn Files, path: &Path) -> Result<Option<Kubeconfig>, Error> {
     let Some(document) = Document::read_if_there(files, path)? else { return Ok(None) };
-    let file: File = document.parse()?;
-    let find = |list: &'static str, entries: Vec<Named>, name: &str| {
-        let found = entries.into_iter().find(|entry| entry.name == name);
-        found.ok_or_else(|| invalid(path, format!("{list} has no entry named \"{name}\"")))
-    };
-    let context = find("contexts", file.contexts, &file.current_context)?.context;
-    let cluster = find("clusters", file.clusters, &context.cluster)?.cluster;
-    let user = find("users", file.users, &context.user)?.user;
+    let (cluster, user) = current(path, document.parse()?)?;
     if cluster.insecure_skip_tls_verify {
         return Err(Error::Config {
             what: path.display().to_string(),
@@ -165,6 +201,17 @@ pub(super) fn load_if_there(files: &dyn Files, path: &Path) -> Result<Option<Kub
         token,
         identity: TlsIdentity { authorities, client: certificate.zip(key), pinned_sha256: None },
     }))
+}
+
+/// Where the kubeconfig's user has its token, if in a file.
+#[cfg(feature = "audit")]
+pub(super) fn token_file(files: &dyn Files, path: &Path) -> Result<Option<std::path::PathBuf>, Error> {
+    let Some(document) = Document::read_if_there(files, path)? else { return Ok(None) };
+    let file: File = document.parse()?;
+    let named = |entries: Vec<Named>, name: &str| entries.into_iter().find(|entry| entry.name == name);
+    let context = named(file.contexts, &file.current_context).map(|entry| entry.context);
+    let user = context.and_then(|context| named(file.users, &context.user)).map(|entry| entry.user);
+    Ok(user.and_then(|user| user.token_file).map(|token| beside(path, &token)))
 }
 
 /// A path of a kubeconfig is relative to the kubeconfig.

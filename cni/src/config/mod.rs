@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::host::Files;
 use document::Document;
-pub use kubeconfig::{Kubeconfig, load as load_kubeconfig};
+pub use kubeconfig::{Kubeconfig, Unverified, load as load_kubeconfig, unverified as unverified_kubeconfig};
 pub use node::load as load_node;
 pub use vsp::{Choice, VspConfig, load as load_vsp};
 

@@ -194,6 +194,15 @@ impl VspConfig {
         }
     }
 
+    /// Where the kubeconfig's user has its token, if in a file.
+    ///
+    /// # Errors
+    /// Code 7 where the kubeconfig cannot be read.
+    #[cfg(feature = "audit")]
+    pub fn token_file(&self, files: &dyn Files) -> Result<Option<PathBuf>, Error> {
+        kubeconfig::token_file(files, &self.kubeconfig)
+    }
+
     fn missing(&self, key: &str) -> Error {
         Error::Config {
             what: format!("{key} in {}", self.directory.display()),

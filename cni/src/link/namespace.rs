@@ -1,7 +1,8 @@
 //! Opening a network namespace by path, once, and opening a netlink socket inside it. The thread is back in its own
 //! namespace before anything else runs.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
@@ -43,6 +44,36 @@ pub(super) fn open(path: &Path) -> Result<Netns, LinkError> {
         return Err(LinkError::OwnNetns(path.to_owned()));
     }
     Ok(Netns { path: path.to_owned(), inode, descriptor: Some(Arc::new(descriptor)) })
+}
+
+/// Where namespaces have names.
+const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
+
+/// The inodes of all namespaces that have a name or a process.
+pub(super) fn all() -> Result<Vec<u64>, LinkError> {
+    let failed = |error| kernel("listing the network namespaces", error);
+    let mut found = BTreeSet::new();
+    for directory in NAMED {
+        match fs::read_dir(directory) {
+            Ok(entries) => {
+                for entry in entries {
+                    // One that goes away meanwhile is not there.
+                    found.extend(fs::metadata(entry.map_err(failed)?.path()).ok().map(|entry| entry.ino()));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    for entry in fs::read_dir("/proc").map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_process =
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+        if is_process {
+            found.extend(fs::metadata(path.join("ns/net")).ok().map(|entry| entry.ino()));
+        }
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// A netlink connection inside `netns`, or on the host. The socket stays where it was made.

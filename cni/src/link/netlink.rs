@@ -302,6 +302,25 @@ impl Links for KernelLinks {
         let found = found.map_err(|error| kernel("reading the underlay's MTU".to_owned(), &error))?;
         Ok(found.map(|message| (mtu(&message), ipv6_only)))
     }
+
+    async fn names(&self) -> Result<Vec<String>, LinkError> {
+        let handle = namespace::connect(None)?;
+        let mut stream = Box::pin(handle.link().get().execute());
+        let mut found = Vec::new();
+        while let Some(message) =
+            stream.try_next().await.map_err(|error| kernel("listing the links".to_owned(), &error))?
+        {
+            found.extend(message.attributes.into_iter().find_map(|attribute| match attribute {
+                LinkAttribute::IfName(name) => Some(name),
+                _ => None,
+            }));
+        }
+        Ok(found)
+    }
+
+    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+        namespace::all()
+    }
 }
 
 async fn delete(name: &str) -> Result<bool, LinkError> {

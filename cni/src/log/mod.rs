@@ -19,8 +19,14 @@ use line::Line;
 
 /// The plugin's log in `logdir`.
 const FILE_NAME: &str = "nuage-cni.log";
+/// The audit's, beside it.
+#[cfg(feature = "audit")]
+pub const AUDIT_FILE_NAME: &str = "nuage-daemon.log";
+/// What stands where a call has its command.
+#[cfg(feature = "audit")]
+const AUDIT_VERB: &str = "AUDIT";
 /// The audit's socket in `rundir`.
-const AUDIT_SOCKET: &str = "audit.sock";
+pub(crate) const AUDIT_SOCKET: &str = "audit.sock";
 /// Digits of a call's id: enough to tell a node's calls of a day apart.
 const ID_DIGITS: usize = 12;
 /// Of the datagram.
@@ -31,6 +37,7 @@ const BYTES_OF_MEGABYTE: u64 = 1 << 20;
 pub struct CallLog<'a> {
     host: &'a Host,
     node: &'a NodeConfig,
+    file: &'static str,
     verb: &'static str,
     /// Which call, and whose: in every line.
     subject: Vec<(&'static str, String)>,
@@ -64,7 +71,35 @@ impl<'a> CallLog<'a> {
             subject
                 .extend(identity.pod.as_ref().map(|pod| ("pod", format!("{}/{}", pod.namespace, pod.name))));
         }
-        Self { host, node, verb, subject, started, phases: Mutex::default() }
+        Self { host, node, file: FILE_NAME, verb, subject, started, phases: Mutex::default() }
+    }
+
+    /// The audit's log, about one attachment or in general.
+    #[cfg(feature = "audit")]
+    pub fn of_audit(host: &'a Host, node: &'a NodeConfig, identity: Option<&Identity>) -> Self {
+        let mut subject = Vec::new();
+        if let Some(identity) = identity {
+            subject.push(("port", identity.port_name.clone()));
+            subject.push(("sandbox", identity.container_id.clone()));
+            subject
+                .extend(identity.pod.as_ref().map(|pod| ("pod", format!("{}/{}", pod.namespace, pod.name))));
+        }
+        let started = Instant::now();
+        Self {
+            host,
+            node,
+            file: AUDIT_FILE_NAME,
+            verb: AUDIT_VERB,
+            subject,
+            started,
+            phases: Mutex::default(),
+        }
+    }
+
+    /// What has failed, and is not tried again at once.
+    #[cfg(feature = "audit")]
+    pub fn error(&self, message: &str, fields: &[(&'static str, &str)]) {
+        self.write(LogLevel::Error, message, fields);
     }
 
     /// What is odd, and what a person may want to change.
@@ -133,7 +168,7 @@ impl<'a> CallLog<'a> {
         };
         let text = if self.node.log_json { line.json() } else { line.text() };
         let file = LogFile {
-            path: self.node.log_dir.join(FILE_NAME),
+            path: self.node.log_dir.join(self.file),
             bytes: u64::from(self.node.log_file_megabytes) * BYTES_OF_MEGABYTE,
             count: self.node.log_file_count,
         };

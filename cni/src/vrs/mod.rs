@@ -6,6 +6,8 @@ mod original;
 mod remove;
 mod resolution;
 pub mod rows;
+#[cfg(feature = "audit")]
+mod survey;
 
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ pub use make::{Made, Making};
 pub use original::OriginalNames;
 pub use remove::Detached;
 pub use resolution::{Resolution, Watch, wait};
+#[cfg(feature = "audit")]
+pub use survey::{EntityRow, NuagePortRow, Survey, SwitchPortRow};
 
 /// The database of a VRS.
 pub const DATABASE: &str = "Open_vSwitch";

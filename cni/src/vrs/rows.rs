@@ -10,9 +10,9 @@ use crate::call::Call;
 use crate::orchestrator::{Identity, Placement};
 
 /// `type` of an entity: container.
-const TYPE_CONTAINER: i64 = 4;
+pub(super) const TYPE_CONTAINER: i64 = 4;
 /// `domain` of an entity and `vm_domain` of a port: Docker.
-const DOMAIN_DOCKER: i64 = 4;
+pub(super) const DOMAIN_DOCKER: i64 = 4;
 /// `event` and `event_type`: started, booted. Only this makes a controller resolve the entity's ports.
 const EVENT_STARTED: i64 = 2;
 const EVENT_TYPE_BOOTED: i64 = 0;
@@ -23,7 +23,19 @@ const REASON_BOOTED: i64 = 1;
 const NETWORK_TYPE: &str = "ipv4";
 
 /// The stamp that every port of this plugin carries and no port of the original does.
-const SANDBOX_STAMP: &str = "nuage-cni-sandbox";
+pub const SANDBOX_STAMP: &str = "nuage-cni-sandbox";
+/// The interface in the sandbox.
+pub const INTERFACE_STAMP: &str = "nuage-cni-interface";
+/// The network's name.
+pub const NETWORK_STAMP: &str = "nuage-cni-network";
+/// The pod's namespace, if it is a pod's.
+pub const NAMESPACE_STAMP: &str = "nuage-cni-namespace";
+/// The pod's UID, if the runtime told it.
+pub const POD_UID_STAMP: &str = "nuage-cni-pod-uid";
+/// The two stamps that the original made, too: the entity's name and key.
+pub const NAME_STAMP: &str = "vm-name";
+/// The entity's key.
+pub const UUID_STAMP: &str = "vm-uuid";
 
 fn row<const N: usize>(columns: [(&str, Value); N]) -> Row {
     columns.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -32,15 +44,15 @@ fn row<const N: usize>(columns: [(&str, Value); N]) -> Row {
 /// Whose it is: the original's two stamps, and ours. They stay out of the Nuage tables' metadata, which a VSC reads.
 fn stamps(call: &Call<'_>, identity: &Identity) -> Value {
     let mut stamps = vec![
-        ("vm-name", identity.entity_name.as_str()),
-        ("vm-uuid", identity.entity_uuid.as_str()),
+        (NAME_STAMP, identity.entity_name.as_str()),
+        (UUID_STAMP, identity.entity_uuid.as_str()),
         (SANDBOX_STAMP, identity.container_id.as_str()),
-        ("nuage-cni-interface", identity.ifname.as_str()),
-        ("nuage-cni-network", call.request.network.name.as_str()),
+        (INTERFACE_STAMP, identity.ifname.as_str()),
+        (NETWORK_STAMP, call.request.network.name.as_str()),
     ];
     if let Some(pod) = &identity.pod {
-        stamps.push(("nuage-cni-namespace", &pod.namespace));
-        stamps.extend(pod.uid.as_deref().map(|uid| ("nuage-cni-pod-uid", uid)));
+        stamps.push((NAMESPACE_STAMP, &pod.namespace));
+        stamps.extend(pod.uid.as_deref().map(|uid| (POD_UID_STAMP, uid)));
     }
     map(stamps)
 }

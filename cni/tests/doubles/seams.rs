@@ -211,6 +211,14 @@ impl Links for ProcessLinks {
     async fn underlay_mtu(&self) -> Result<Option<(u32, bool)>, LinkError> {
         self.operate("links underlay", || Ok(Some((1500, false)))).await
     }
+
+    async fn names(&self) -> Result<Vec<String>, LinkError> {
+        self.operate("links names", || Ok(held(&self.0.pairs).keys().cloned().collect())).await
+    }
+
+    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+        self.operate("links namespaces", || Ok(held(&self.0.namespaces).values().copied().collect())).await
+    }
 }
 
 pub struct ProcessSwitch(pub Database, pub Process);

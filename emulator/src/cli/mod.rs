@@ -1,9 +1,11 @@
 //! The command line, a file a verb. Primary output goes to standard output, messages to standard error.
 
+mod access;
 mod fault;
 mod schema;
 mod up;
 mod vsc;
+mod vsd;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -19,6 +21,7 @@ Examples:
   emulator up --dir /tmp/nuage --only vsd,monitor,kube
   emulator vsc --vrs unix:/var/run/openvswitch/db.sock --dir /tmp/nuage
   emulator fault on vsc.slow --dir /tmp/nuage --chance 0.5 delay=2s..5s
+  emulator vsd import site.toml --dir /tmp/nuage
   emulator schema > vswitch.ovsschema   for a real ovsdb-server";
 
 /// Emulators of a Nuage VSP site: VRS, VSD, VSC, monitor and a slice of the Kubernetes API
@@ -41,6 +44,9 @@ enum Verb {
     /// Turn faults of a running emulator on and off
     #[command(subcommand)]
     Fault(fault::Verb),
+    /// Make a VSD's objects from a file, or write them to one
+    #[command(subcommand)]
+    Vsd(vsd::Verb),
     /// Print the switch's OVSDB schema
     Schema,
 }
@@ -57,6 +63,7 @@ pub fn run() -> ExitCode {
         (Verb::Up(arguments), Ok(runtime)) => runtime.block_on(up::run(arguments)),
         (Verb::Fault(verb), Ok(runtime)) => runtime.block_on(fault::run(verb)),
         (Verb::Vsc(arguments), Ok(runtime)) => runtime.block_on(vsc::run(arguments)),
+        (Verb::Vsd(verb), Ok(runtime)) => runtime.block_on(vsd::run(verb)),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
     let mut out = io::stderr().lock();

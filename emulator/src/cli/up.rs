@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     /// How many nodes, each with a switch of its own
     #[arg(long, value_name = "N", default_value_t = 1)]
     nodes: u16,
-    /// Keep the switches' rows in DIR/state, in ovsdb-server's file format. (The VSD and the Kubernetes API begin anew.)
+    /// Keep the switches' rows and the VSD's objects in DIR/state. (The Kubernetes API begins anew.)
     #[arg(long)]
     persist: bool,
     /// Let the switches listen on TCP, too

@@ -1,10 +1,28 @@
 //! Locks (RFC 7047 section 4.1.8 to 4.1.11): who holds each, and who waits for it. Pure; whoever calls tells the sessions.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The locks of a server. A session is known by its number.
 #[derive(Debug, Default)]
-pub(super) struct Locks(BTreeMap<String, VecDeque<u64>>);
+pub(super) struct Locks(BTreeMap<String, Lock>);
+
+#[derive(Debug, Default)]
+struct Lock {
+    /// Who holds it, then who waits for it; each with whether it was stolen to get there.
+    queue: VecDeque<(u64, bool)>,
+    /// Who had stolen it and was stolen from: they wait no more, and still have to give it back.
+    dispossessed: BTreeSet<u64>,
+}
+
+impl Lock {
+    fn knows(&self, session: u64) -> bool {
+        self.dispossessed.contains(&session) || self.queue.iter().any(|(other, _)| *other == session)
+    }
+
+    fn holder(&self) -> Option<u64> {
+        self.queue.front().map(|(session, _)| *session)
+    }
+}
 
 /// What became of an attempt to take a lock.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,50 +40,54 @@ pub(super) enum Taken {
 pub(super) enum Released {
     /// The session had neither held it nor waited for it.
     NotAsked,
-    /// Nobody gets it because of that.
+    /// Nobody is told.
     Free,
-    /// Another session has it from now on because of that.
+    /// This session is told that it holds it, though it may have held it before.
     HeldBy(u64),
 }
 
 impl Locks {
-    /// Takes a lock, or waits for it; `steal` does not wait, and its holder becomes the first who waits.
+    /// Takes a lock, or waits for it; `steal` does not wait. Its holder becomes the first who waits, unless it was stolen
+    /// before.
     pub(super) fn take(&mut self, name: &str, session: u64, steal: bool) -> Taken {
-        let queue = self.0.entry(name.to_owned()).or_default();
-        if queue.contains(&session) {
+        let lock = self.0.entry(name.to_owned()).or_default();
+        if lock.knows(session) {
             return Taken::AskedBefore;
         }
         if steal {
-            let victim = queue.front().copied();
-            queue.push_front(session);
-            return Taken::Held { victim };
+            let victim = lock.queue.front().copied();
+            if let Some((thief, true)) = victim {
+                lock.queue.pop_front();
+                lock.dispossessed.insert(thief);
+            }
+            lock.queue.push_front((session, true));
+            return Taken::Held { victim: victim.map(|(session, _)| session) };
         }
-        queue.push_back(session);
-        if queue.len() == 1 { Taken::Held { victim: None } } else { Taken::Waiting }
+        lock.queue.push_back((session, false));
+        if lock.queue.len() == 1 { Taken::Held { victim: None } } else { Taken::Waiting }
     }
 
-    /// Gives a lock back or stops waiting for it.
+    /// Gives a lock back or stops waiting for it. As in the real server, its holder is told so whoever of the others goes.
     pub(super) fn release(&mut self, name: &str, session: u64) -> Released {
-        let Some(queue) = self.0.get_mut(name) else { return Released::NotAsked };
-        let Some(position) = queue.iter().position(|other| *other == session) else {
+        let Some(lock) = self.0.get_mut(name).filter(|lock| lock.knows(session)) else {
             return Released::NotAsked;
         };
-        queue.remove(position);
-        let heir = if position == 0 { queue.front().copied() } else { None };
-        if queue.is_empty() {
+        let told = if lock.dispossessed.remove(&session) {
+            None
+        } else {
+            lock.queue.retain(|(other, _)| *other != session);
+            lock.holder()
+        };
+        if lock.queue.is_empty() && lock.dispossessed.is_empty() {
             self.0.remove(name);
         }
-        heir.map_or(Released::Free, Released::HeldBy)
+        told.map_or(Released::Free, Released::HeldBy)
     }
 
-    /// Gives all of a session's locks back; who holds which from now on because of that.
+    /// Gives all of a session's locks back; who is told that it holds which.
     pub(super) fn release_all(&mut self, session: u64) -> Vec<(String, u64)> {
-        let mine: Vec<String> = self
-            .0
-            .iter()
-            .filter(|(_, queue)| queue.contains(&session))
-            .map(|(name, _)| name.clone())
-            .collect();
+        let mine: Vec<String> =
+            self.0.iter().filter(|(_, lock)| lock.knows(session)).map(|(name, _)| name.clone()).collect();
         let heirs = mine.into_iter().filter_map(|name| match self.release(&name, session) {
             Released::HeldBy(heir) => Some((name, heir)),
             Released::Free | Released::NotAsked => None,
@@ -75,7 +97,7 @@ impl Locks {
 
     /// Whether a session holds a lock.
     pub(super) fn holds(&self, name: &str, session: u64) -> bool {
-        self.0.get(name).and_then(VecDeque::front) == Some(&session)
+        self.0.get(name).and_then(Lock::holder) == Some(session)
     }
 }
 
@@ -90,7 +112,7 @@ mod tests {
         assert_eq!(locks.take("L", 2, false), Taken::Waiting);
         assert_eq!(locks.take("L", 3, false), Taken::Waiting);
         assert_eq!(locks.take("L", 1, true), Taken::AskedBefore);
-        assert_eq!(locks.release("L", 2), Released::Free);
+        assert_eq!(locks.release("L", 2), Released::HeldBy(1));
         assert_eq!(locks.release("L", 1), Released::HeldBy(3));
         assert!(locks.holds("L", 3));
         assert_eq!(locks.release("L", 1), Released::NotAsked);
@@ -103,5 +125,16 @@ mod tests {
         locks.take("L", 2, false);
         assert_eq!(locks.take("L", 3, true), Taken::Held { victim: Some(1) });
         assert_eq!(locks.release_all(3), [("L".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn who_has_stolen_and_was_stolen_from_does_not_get_it_back_and_has_to_give_it_back() {
+        let mut locks = Locks::default();
+        locks.take("L", 1, true);
+        assert_eq!(locks.take("L", 2, true), Taken::Held { victim: Some(1) });
+        assert_eq!(locks.release("L", 2), Released::Free);
+        assert_eq!(locks.take("L", 1, false), Taken::AskedBefore);
+        assert_eq!(locks.release("L", 1), Released::Free);
+        assert_eq!(locks.take("L", 1, false), Taken::Held { victim: None });
     }
 }

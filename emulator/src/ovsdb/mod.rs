@@ -102,6 +102,23 @@ impl Server {
             }}));
             databases.insert(schema.name.clone(), Database::new(schema));
         }
+        let server = Self::of(databases, entropy);
+        server.transact(SERVER_DATABASE, &described);
+        Ok(server)
+    }
+
+    /// Another server of the same databases, all empty but `_Server`: what they are, which does not change, both share.
+    #[must_use]
+    pub fn twin(&self, entropy: Entropy) -> Self {
+        let state = self.state();
+        let databases = state.databases.iter().map(|(name, database)| {
+            let kept = if name == SERVER_DATABASE { database.clone() } else { database.emptied() };
+            (name.clone(), kept)
+        });
+        Self::of(databases.collect(), entropy)
+    }
+
+    fn of(databases: BTreeMap<String, Database>, entropy: Entropy) -> Self {
         let state = State {
             databases,
             journals: BTreeMap::new(),
@@ -116,9 +133,7 @@ impl Server {
         let identifier = entropy.uuid();
         let (commits, epoch) = (Tally::default(), Tally::default());
         let (state, open) = (Mutex::new(state), AtomicBool::new(true));
-        let server = Self(Arc::new(Shared { state, entropy, identifier, commits, epoch, open }));
-        server.transact(SERVER_DATABASE, &described);
-        Ok(server)
+        Self(Arc::new(Shared { state, entropy, identifier, commits, epoch, open }))
     }
 
     /// Keeps a database, which is still empty, in ovsdb-server's file format: brings back what the medium tells, its

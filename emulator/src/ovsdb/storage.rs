@@ -2,6 +2,7 @@
 //! weak ones. Holds committed state only and checks nothing; a transaction decides what comes here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use nuage_ovsdb::Uuid;
@@ -73,9 +74,9 @@ impl ReferenceColumn {
     }
 }
 
-/// A table and its rows.
+/// What a table is, by its schema. Never changes: servers with the same databases share it.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct Shape {
     pub(super) name: String,
     pub(super) columns: Vec<(String, ColumnSchema)>,
     /// `"name":` of each column, ready for the wire.
@@ -86,6 +87,12 @@ pub(super) struct Table {
     /// The columns of each unique index.
     pub(super) indexes: Vec<Vec<usize>>,
     pub(super) reference_columns: Vec<ReferenceColumn>,
+}
+
+/// A table and its rows.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    shape: Arc<Shape>,
     pub(super) rows: BTreeMap<Uuid, Arc<RowData>>,
     /// For each unique index, whose row has which key.
     keys: Vec<BTreeMap<Vec<Datum>, Uuid>>,
@@ -106,14 +113,22 @@ pub(super) struct Change {
     pub(super) new: Option<Arc<RowData>>,
 }
 
-/// A database.
-#[derive(Debug)]
+impl Deref for Table {
+    type Target = Shape;
+
+    fn deref(&self) -> &Shape {
+        &self.shape
+    }
+}
+
+/// A database. A clone shares what never changes, and each row until it does.
+#[derive(Clone, Debug)]
 pub(super) struct Database {
-    pub(super) schema: DatabaseSchema,
+    pub(super) schema: Arc<DatabaseSchema>,
     pub(super) tables: Vec<Table>,
     /// How many rows all tables together may have.
     pub(super) row_limit: i64,
-    positions: BTreeMap<String, usize>,
+    positions: Arc<BTreeMap<String, usize>>,
 }
 
 /// Which rows of a table can have the values that are asked for.
@@ -150,16 +165,24 @@ impl Table {
             token.push(b':');
             token
         };
-        Self {
+        let shape = Shape {
             name: name.to_owned(),
             tokens: columns.iter().map(token).collect(),
             defaults: columns.iter().map(|(_, column)| column.kind.default_datum()).collect(),
             max_rows: schema.max_rows,
             is_root: schema.is_root,
-            keys: vec![BTreeMap::new(); indexes.len()],
             indexes,
             reference_columns: reference_columns.collect(),
             columns,
+        };
+        Self::empty(Arc::new(shape))
+    }
+
+    /// One without rows.
+    fn empty(shape: Arc<Shape>) -> Self {
+        Self {
+            keys: vec![BTreeMap::new(); shape.indexes.len()],
+            shape,
             rows: BTreeMap::new(),
             lookups: BTreeMap::new(),
             references: BTreeMap::new(),
@@ -323,7 +346,14 @@ impl Database {
         let positions: BTreeMap<String, usize> =
             schema.tables.keys().enumerate().map(|(position, name)| (name.clone(), position)).collect();
         let tables = schema.tables.iter().map(|(name, table)| Table::new(name, table, &positions)).collect();
-        Self { schema, tables, row_limit: MAX_ROWS, positions }
+        Self { schema: Arc::new(schema), tables, row_limit: MAX_ROWS, positions: Arc::new(positions) }
+    }
+
+    /// One of the same schema, without rows.
+    pub(super) fn emptied(&self) -> Self {
+        let tables = self.tables.iter().map(|table| Table::empty(Arc::clone(&table.shape))).collect();
+        let (schema, positions) = (Arc::clone(&self.schema), Arc::clone(&self.positions));
+        Self { schema, tables, row_limit: self.row_limit, positions }
     }
 
     pub(super) fn table(&self, name: &str) -> Option<usize> {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-pub use site::Site;
+pub use site::{Parts, Site};
 
 /// A part of the site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -55,7 +55,7 @@ pub struct Options {
     pub empty: bool,
     /// How many nodes.
     pub nodes: u16,
-    /// Whether the switches' rows outlive the process, in `state` below the directory.
+    /// Whether the switches' rows and the VSD's objects outlive the process, in `state` below the directory.
     pub persist: bool,
     /// Whether the switches listen on TCP, too.
     pub vrs_tcp: bool,

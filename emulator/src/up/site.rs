@@ -51,6 +51,20 @@ pub struct Site {
     sockets: Vec<PathBuf>,
     endpoints: Map<String, Value>,
     directory: Directory,
+    parts: Parts,
+}
+
+/// The running parts, for who started the site in his own process and looks at it from inside.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The switches by their nodes' names.
+    pub switches: Vec<(String, Vrs)>,
+    /// The VSD, if it runs.
+    pub vsd: Option<Vsd>,
+    /// The API server, if it runs.
+    pub kube: Option<Kube>,
+    /// The faults of all of them.
+    pub faults: Faults,
 }
 
 /// A switch of a node.
@@ -99,8 +113,10 @@ impl Site {
         let untrusted = Pki::unknown()?.server(&[local, options.bind])?;
         let entropy = Entropy::seeded(seed()?);
         let faults = Faults::new(Entropy::seeded(entropy.next()));
+        let parts = Parts { switches: Vec::new(), vsd: None, kube: None, faults: faults.clone() };
         let ground = Ground { pki, server, untrusted, clock: Clock::System, entropy, faults };
-        let mut site = Self { tasks: JoinSet::new(), sockets: Vec::new(), endpoints: Map::new(), directory };
+        let (tasks, sockets, endpoints) = (JoinSet::new(), Vec::new(), Map::new());
+        let mut site = Self { tasks, sockets, endpoints, directory, parts };
 
         let switches = site.start_switches(options, &ground).await?;
         let vsd = site.start_vsd(options, &ground).await?;
@@ -113,6 +129,8 @@ impl Site {
         site.start_monitor(options, &ground, vsd.as_ref()).await?;
         let kube = site.start_kube(options, &ground).await?;
         site.write_nodes(options, &ground, kube.as_ref())?;
+        let switches: Vec<_> = switches.into_iter().map(|switch| (switch.name, switch.vrs)).collect();
+        site.parts = Parts { switches: switches.clone(), vsd, kube, faults: ground.faults.clone() };
         site.start_admin(&ground, switches)?;
         site.write_endpoints()?;
         Ok(site)
@@ -121,6 +139,16 @@ impl Site {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.directory.path
+    }
+
+    /// Its running parts.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Where the files of a node lie.
+    pub fn node_files(&self, options: &Options, node: &str) -> PathBuf {
+        self.node_directory(options, node)
     }
 
     /// What runs where, as in endpoints.json.
@@ -209,7 +237,7 @@ impl Site {
         if !options.components.contains(&Component::Vsd) {
             return Ok(None);
         }
-        let vsd = Vsd::new(ground.clock.clone(), ground.entropy.clone());
+        let vsd = self.open_vsd(options, ground)?;
         let site = vsd::Site {
             enterprise: node::ENTERPRISE.to_owned(),
             domain: node::DOMAIN.to_owned(),
@@ -226,6 +254,17 @@ impl Site {
             self.endpoints.insert(name.into(), json!(format!("https://{address}/nuage/api")));
         }
         Ok(Some(vsd))
+    }
+
+    fn open_vsd(&self, options: &Options, ground: &Ground) -> Result<Vsd, Error> {
+        let (clock, entropy) = (ground.clock.clone(), ground.entropy.clone());
+        if !options.persist {
+            return Ok(Vsd::new(clock, entropy));
+        }
+        let place = self.directory.path.join("state");
+        make(&place)?;
+        let path = place.join("vsd.redb");
+        Vsd::open(clock, entropy, &path).map_err(|error| Error::State { path, reason: error.to_string() })
     }
 
     fn start_controller(&mut self, switch: &Switch, vsd: HttpService, ground: &Ground) {
@@ -277,14 +316,13 @@ impl Site {
     }
 
     /// The socket by which faults are turned on and off. It needs no certificate: who owns the directory may use it.
-    fn start_admin(&mut self, ground: &Ground, switches: Vec<Switch>) -> Result<(), Error> {
+    fn start_admin(&mut self, ground: &Ground, switches: Vec<(String, Vrs)>) -> Result<(), Error> {
         let socket = self.directory.path.join("admin.sock");
         let _ = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).map_err(Error::file(&socket))?;
         // The directory lets nobody else in; this is for who copies or opens it.
         std::fs::set_permissions(&socket, Permissions::from_mode(SOCKET_MODE))
             .map_err(Error::file(&socket))?;
-        let switches = switches.into_iter().map(|switch| (switch.name, switch.vrs)).collect();
         self.run(admin(listener, ground.faults.clone(), switches));
         self.endpoints.insert("admin".into(), json!(socket.display().to_string()));
         self.sockets.push(socket);

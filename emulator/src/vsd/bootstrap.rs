@@ -5,7 +5,7 @@ use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::behaviour::{CSP, CSPROOT};
+use super::behaviour::{CSP, CSPROOT, ROOT_GROUP};
 use super::engine::Engine;
 use super::error::Refusal;
 use super::model::Name;
@@ -54,7 +54,9 @@ pub(super) fn certificate_user(engine: &mut Engine, name: &str) -> Result<(), Re
         if engine.store.valued("user", "userName", name).is_empty()
             && let Value::Object(user) = user
         {
-            engine.create("user", Some(("enterprise", CSP)), &user)?;
+            let user = engine.create("user", Some(("enterprise", CSP)), &user)?;
+            // A part of the product, as controllers are, does what its work needs.
+            engine.store.link(user, ROOT_GROUP);
         }
         Ok(())
     })

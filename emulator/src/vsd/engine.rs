@@ -15,6 +15,7 @@ use super::error::Refusal;
 use super::events::{self, Events};
 use super::filter::Filter;
 use super::model::{Attribute, Edge, Entity, Model, Name, ROOT};
+use super::persist::{Disk, Numbers};
 use super::store::{Ids, Object, Store};
 use super::validate;
 use crate::clock::Clock;
@@ -24,7 +25,7 @@ use crate::entropy::Entropy;
 pub(super) const SYSTEM_USER: Uuid = Uuid::from_u128(0x43f8_868f_4bc1_472c_9d19_533d_cfcb_1ee0);
 
 /// The server's own attributes, which no spec file lists and each object has.
-const COMMON: [Name; 10] = [
+pub(super) const COMMON: [Name; 10] = [
     "ID",
     "parentID",
     "parentType",
@@ -43,7 +44,9 @@ pub(super) struct Engine {
     pub(super) store: Store,
     pub(super) events: Events,
     /// The last number that was given out of each named range.
-    pub(super) numbers: BTreeMap<Name, u64>,
+    pub(super) numbers: Numbers,
+    /// Where changes are kept, if they outlive the process.
+    pub(super) disk: Option<Disk>,
     /// The API keys of each user.
     pub(super) keys: BTreeMap<Uuid, Vec<Key>>,
     pub(super) entropy: Entropy,
@@ -66,8 +69,18 @@ impl Engine {
     pub(super) fn new(clock: Clock, entropy: Entropy) -> Self {
         let model = Model::load();
         let store = Store::new(Arc::clone(&model));
-        let (numbers, keys) = (BTreeMap::new(), BTreeMap::new());
-        Self { model, store, events: Events::new(), numbers, keys, entropy, clock, actor: SYSTEM_USER }
+        let (numbers, keys) = (Numbers::new(), BTreeMap::new());
+        Self {
+            model,
+            store,
+            events: Events::new(),
+            numbers,
+            disk: None,
+            keys,
+            entropy,
+            clock,
+            actor: SYSTEM_USER,
+        }
     }
 
     /// Does `work` as `actor`, wholly or not at all.
@@ -77,7 +90,7 @@ impl Engine {
         work: impl FnOnce(&mut Self) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         self.actor = actor;
-        let result = work(self);
+        let result = work(self).and_then(|done| self.keep().map(|()| done));
         if result.is_err() {
             self.store.roll_back();
         } else if self.events.wanted() {
@@ -86,6 +99,15 @@ impl Engine {
         }
         self.store.commit();
         result
+    }
+
+    /// Writes what has changed to disk, before anybody is told.
+    fn keep(&mut self) -> Result<(), Refusal> {
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        disk.commit(&self.store, &self.numbers).map_err(|error| {
+            tracing::error!(%error, "a change could not be written to disk");
+            Refusal::unavailable("The change could not be written to disk.")
+        })
     }
 
     /// The time of a change: milliseconds since 1970 of the whole second.
@@ -253,13 +275,15 @@ impl Engine {
         }
     }
 
-    /// The objects of a collection that a query wants, in its order, and how many match before paging.
+    /// The objects of a collection that a query wants and that may be seen, in its order, and how many match before
+    /// paging.
     pub(super) fn list(
         &self,
         parent: Option<&Object>,
         entity: Name,
         edge: &Edge,
         query: &Query,
+        seen: &dyn Fn(&Object) -> bool,
     ) -> (usize, Vec<&Object>) {
         let all = self.collection(parent, entity, edge);
         let hidden = |id: &Uuid| parent.is_none() && behaviour::of(entity).hidden(*id);
@@ -268,7 +292,8 @@ impl Engine {
             query.filter.as_ref().is_none_or(|filter| filter.passes(self.names(entity), field))
         };
         let index = |attribute: &str, text: &str| self.store.lookup(entity, attribute, text);
-        let wanted = |id: &Uuid| self.store.get(*id).filter(|_| !hidden(id)).filter(passes);
+        let shown = |object: &&Object| passes(object) && seen(object);
+        let wanted = |id: &Uuid| self.store.get(*id).filter(|_| !hidden(id)).filter(shown);
         let found: Vec<&Object> = match query.filter.as_ref().and_then(|filter| filter.candidates(&index)) {
             Some(ids) => ids.iter().filter(|id| all.contains(id)).filter_map(wanted).collect(),
             None => all.iter().filter_map(wanted).collect(),
@@ -308,7 +333,7 @@ impl Engine {
     /// The next number of a range that starts at `first`: the real VSD's numbers look random, ours are
     /// countable.
     pub(super) fn number(&mut self, range: Name, first: u64) -> u64 {
-        let number = self.numbers.entry(range).and_modify(|last| *last += 1).or_insert(first);
+        let number = self.numbers.entry(range.into()).and_modify(|last| *last += 1).or_insert(first);
         *number
     }
 }

@@ -1,7 +1,7 @@
 //! What the VSD refuses and how it says so: a status, a text for people and, where the real one has one, an
 //! internal code that clients act on. Never a panic, never a code that no source names.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 /// Internal error codes that clients know.
@@ -46,11 +46,14 @@ pub struct Refusal {
     pub description: String,
     /// The internal error code, where the real VSD is known to have one.
     pub code: Option<u32>,
+    /// The methods that are allowed, where the method is what is refused.
+    pub allow: Option<String>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, property: &str, title: &str, description: String) -> Self {
-        Self { status, property: property.to_owned(), title: title.to_owned(), description, code: None }
+        let (property, title) = (property.to_owned(), title.to_owned());
+        Self { status, property, title, description, code: None, allow: None }
     }
 
     /// 404: no such object.
@@ -65,9 +68,21 @@ impl Refusal {
     }
 
     /// 405: the resource does not know this verb.
-    pub(super) fn not_allowed(method: &http::Method) -> Self {
+    pub(super) fn not_allowed(method: &Method, allowed: &[&Method]) -> Self {
         let description = format!("{method} is not allowed on this resource");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "", "Method not allowed", description)
+        let allow = allowed.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(", ");
+        let refusal = Self::new(StatusCode::METHOD_NOT_ALLOWED, "", "Method not allowed", description);
+        Self { allow: Some(allow), ..refusal }
+    }
+
+    /// 401 or 403: somebody who is known, but may not.
+    pub(super) fn denied(status: StatusCode, title: &str, description: String) -> Self {
+        Self::new(status, "", title, description)
+    }
+
+    /// 401 for somebody who is known.
+    pub(super) fn unauthorized(description: &str) -> Self {
+        Self::denied(StatusCode::UNAUTHORIZED, "Unauthorized", description.to_owned())
     }
 
     /// 400: what came cannot be understood.
@@ -84,6 +99,11 @@ impl Refusal {
     /// 300: go on only if the client confirms with `responseChoice=1`.
     pub(super) fn confirm(title: &str, description: impl Into<String>) -> Self {
         Self::new(StatusCode::MULTIPLE_CHOICES, "", title, description.into())
+    }
+
+    /// 503: it cannot be done now, whatever is asked.
+    pub(super) fn unavailable(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "", "Service unavailable", description.into())
     }
 
     /// 409 with a code.

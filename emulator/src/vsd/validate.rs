@@ -78,7 +78,7 @@ fn checked(name: &str, attribute: &Attribute, value: &Value) -> Result<Value, Re
     };
     let fits = match attribute.kind {
         Kind::String => value.is_string(),
-        Kind::Integer => value.is_i64() || value.is_u64(),
+        Kind::Integer => value.is_i64(),
         Kind::Float => value.is_number(),
         Kind::Boolean => value.is_boolean(),
         Kind::List => value.is_array(),
@@ -87,13 +87,12 @@ fn checked(name: &str, attribute: &Attribute, value: &Value) -> Result<Value, Re
     if !fits {
         return Err(wrong(format!("{name} has the wrong type.")));
     }
-    let mut texts = match &value {
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
-        Value::String(text) => vec![text.as_str()],
-        _ => Vec::new(),
-    }
-    .into_iter();
-    if !attribute.choices.is_empty() && texts.any(|text| !attribute.choices.contains(&text)) {
+    let chosen = match &value {
+        Value::Array(items) => items.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    let known = |value: &Value| value.as_str().is_some_and(|text| attribute.choices.contains(&text));
+    if !attribute.choices.is_empty() && !chosen.iter().all(known) {
         return Err(wrong(format!("{name} is none of {}.", attribute.choices.join(", "))));
     }
     if let Some(number) = value.as_i64()

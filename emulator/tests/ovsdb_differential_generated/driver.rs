@@ -66,6 +66,11 @@ impl Driver {
         Some(driver)
     }
 
+    /// Whether the real server goes on.
+    pub(crate) fn real_lives(&mut self) -> bool {
+        self.real.lives()
+    }
+
     /// New sessions, without monitors and locks, on databases without rows.
     pub(crate) fn reset(&mut self) {
         self.reconnect();

@@ -247,7 +247,12 @@ impl<'a> Generator<'a> {
         let ordered = numeric && (column.kind.is_scalar() || column.kind.is_optional());
         if (ordered && self.dice.chance(50)) || values.err(10) {
             let function = *self.dice.pick(&["<", "<=", ">", ">="]);
-            return json!([name, function, values.column(&column.kind)]);
+            // Nothing is less than no value; that is a mistake, and one request is to have one.
+            let mut value = values.column(&column.kind);
+            if value == json!(["set", []]) && !values.err(100) {
+                value = json!(0);
+            }
+            return json!([name, function, value]);
         }
         let function = *self.dice.pick(&["==", "!=", "includes", "excludes"]);
         json!([name, function, values.column(&column.kind)])
@@ -288,7 +293,12 @@ impl<'a> Generator<'a> {
         if number && self.dice.chance(60) {
             let mutator = *self.dice.pick(&["+=", "-=", "*=", "/=", "%="]);
             let plain = nuage_ovsdb::schema::BaseType::plain(kind.key.atomic);
-            return (json!([name, mutator, values.atom(&plain)]), true);
+            let mut operand = values.atom(&plain);
+            // The real server crashes where it multiplies a negative by nothing.
+            if mutator == "*=" && operand == json!(0) {
+                operand = json!(1);
+            }
+            return (json!([name, mutator, operand]), true);
         }
         let mutator = *self.dice.pick(&["insert", "delete"]);
         let count = self.dice.below(3);

@@ -77,6 +77,11 @@ impl Real {
         Self { child, socket: path("db.sock"), directory }
     }
 
+    /// Whether it has not ended by itself, as it does where a request makes it crash.
+    pub(crate) fn lives(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_none())
+    }
+
     /// Where a server that was started on an empty database has its file.
     pub(crate) fn database(&self) -> PathBuf {
         self.directory.path().join("db")

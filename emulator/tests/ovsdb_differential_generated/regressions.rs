@@ -233,6 +233,28 @@ fn locks_are_taken_waited_for_stolen_and_handed_on() {
 }
 
 #[test]
+fn a_lock_is_told_of_again_when_a_waiter_goes_and_a_thief_that_was_robbed_waits_no_more() {
+    let ask = |session, method, name| (session, method, json!([name]));
+    replay(
+        "a_lock_is_told_of_again_when_a_waiter_goes_and_a_thief_that_was_robbed_waits_no_more",
+        vec![
+            ask(0, "lock", "waited"),
+            ask(1, "lock", "waited"),
+            ask(1, "unlock", "waited"),
+            ask(2, "steal", "waited"),
+            ask(0, "unlock", "waited"),
+            ask(2, "steal", "stolen"),
+            ask(0, "steal", "stolen"),
+            ask(2, "lock", "stolen"),
+            ask(0, "unlock", "stolen"),
+            ask(2, "lock", "stolen"),
+            ask(2, "unlock", "stolen"),
+            ask(2, "lock", "stolen"),
+        ],
+    );
+}
+
+#[test]
 fn numbers_are_printed_with_fifteen_digits_and_without_a_fraction_where_there_is_none() {
     let update =
         |value: Value| one(json!({"op": "update", "table": "pair", "where": [], "row": {"d": value}}));

@@ -3,35 +3,15 @@ Usage: session.py URL. Each check names what it promises; the first that fails e
 
 import sys
 
-from bambou.exceptions import BambouHTTPError
+import sdk
+from sdk import check, refused
 from vspk import v6 as vspk
 
 url = sys.argv[1]
 
 
-def check(promise, holds):
-    if not holds:
-        raise AssertionError(promise)
-    print("ok", promise)
-
-
-def refused(promise, status, code, call):
-    try:
-        call()
-    except BambouHTTPError as error:
-        response = error.connection.response
-        body = response.data if isinstance(response.data, dict) else {}
-        check(promise, response.status_code == status and body.get("internalErrorCode") == code)
-    else:
-        raise AssertionError(promise)
-
-
 def login(password):
-    session = vspk.NUVSDSession(
-        username="csproot", password=password, enterprise="csp", api_url=url
-    )
-    session.start()
-    return session
+    return sdk.login(url, password=password)
 
 
 session = login("csproot")

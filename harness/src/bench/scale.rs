@@ -1,7 +1,6 @@
 //! `harness bench scale`: a cluster of many nodes comes up, lives through churn and goes away again, on one thread. Tells how
 //! fast that is, what memory it takes, and what an event costs in it over what one costs in a cluster of a tenth the size.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +26,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_hours(1);
 /// How long a pod of the churn lives.
 const LIFETIME: &str = "5s..20s";
-/// When the replicas go: long after the churn that the longest benchmark has.
-const HOLD: &str = "1800m";
+/// How the names of the pods begin that are up all the time.
+const STANDING: &str = "scale-";
 
 /// What is measured.
 #[derive(Clone, Debug, clap::Args)]
@@ -119,15 +118,18 @@ pub fn run(options: &Options) -> Result<Figures, Error> {
 }
 
 fn once(options: &Options) -> Result<Run, Error> {
-    let (replicas, churn) = loads(options)?;
+    let churn = churn(options)?;
     simulate(async {
         let watch = Stopwatch::start();
-        let world = World::new(&replicas.cluster.draw(options.seed), options.seed, Tampering::default())?;
+        let world = World::new(&churn.cluster.draw(options.seed), options.seed, Tampering::default())?;
         let setup = watch.elapsed();
         let pods = Pods::new(Arc::clone(&world));
         let all = options.nodes * options.pods_per_node;
-        let mut standing = start(&replicas.loads, &pods);
-        let up = measured(&world, until_attached(&world, all)).await?;
+        let up = measured(&world, async {
+            come(&pods, all);
+            until_attached(&world, all).await
+        });
+        let up = up.await?;
         let churn = measured(&world, async {
             let mut coming = start(&churn.loads, &pods);
             while coming.join_next().await.is_some() {}
@@ -135,7 +137,8 @@ fn once(options: &Options) -> Result<Run, Error> {
         });
         let churn = churn.await?;
         let down = measured(&world, async {
-            while standing.join_next().await.is_some() {}
+            pods.with_prefix(STANDING).iter().for_each(|name| pods.stop(name));
+            until_gone(&pods).await;
             Ok(())
         });
         let down = down.await?;
@@ -149,27 +152,28 @@ fn once(options: &Options) -> Result<Run, Error> {
     })?
 }
 
-/// The replicas of each namespace, and the churn.
-fn loads(options: &Options) -> Result<(Scenario, Scenario), Error> {
-    let begin = format!(
-        "title = \"scale\"\nwhy = \"the figures of the simulator\"\n[cluster]\nnodes = {}\n",
-        options.nodes
+/// The churn.
+fn churn(options: &Options) -> Result<Scenario, Error> {
+    let text = format!(
+        "title = \"scale\"\nwhy = \"the figures of the simulator\"\n[cluster]\nnodes = {}\n\
+         [[load]]\nkind = \"churn\"\nnamespace = \"churn\"\nrate = \"{}/s\"\nduration = \"{}m\"\nlifetime = \"{LIFETIME}\"\n",
+        options.nodes, options.churn, options.minutes
     );
-    let (mut replicas, mut left, mut namespace) = (begin.clone(), options.nodes * options.pods_per_node, 0);
-    while left > 0 {
-        let here = left.min(PODS_PER_NAMESPACE);
-        // A String takes whatever is written into it.
-        let _ = write!(
-            replicas,
-            "[[load]]\nkind = \"deployment\"\nnamespace = \"scale-{namespace}\"\nreplicas = {here}\nhold = \"{HOLD}\"\n"
-        );
-        (left, namespace) = (left - here, namespace + 1);
+    Scenario::parse("scale", &text)
+}
+
+/// Makes the pods that are up all the time. No load of a scenario: what those wait for would be looked at with each pod.
+fn come(pods: &Pods, all: usize) {
+    for number in 0..all {
+        let namespace = format!("{STANDING}{}", number / PODS_PER_NAMESPACE);
+        pods.spawn(&namespace, &format!("web-{number}"), true);
     }
-    let churn = format!(
-        "{begin}[[load]]\nkind = \"churn\"\nnamespace = \"churn\"\nrate = \"{}/s\"\nduration = \"{}m\"\nlifetime = \"{LIFETIME}\"\n",
-        options.churn, options.minutes
-    );
-    Ok((Scenario::parse("scale", &replicas)?, Scenario::parse("scale", &churn)?))
+}
+
+async fn until_gone(pods: &Pods) {
+    while pods.world.ledger().attached() > 0 || !pods.with_prefix(STANDING).is_empty() {
+        sleep(LOOK).await;
+    }
 }
 
 fn start(loads: &[Arc<dyn Load>], pods: &Pods) -> JoinSet<()> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{HOLDS, run::write, say};
-use crate::bench::{Figures, cni, ovsdb, scale};
+use crate::bench::{Figures, audit, cni, ovsdb, scale, vsd};
 use crate::error::Error;
 
 #[derive(Debug, clap::Args)]
@@ -19,8 +19,12 @@ pub(super) struct Arguments {
 enum What {
     /// ADD, DEL, CHECK and VERSION of the plugin beside `bridge` with `host-local` (Linux, root)
     Cni,
+    /// A pass of the audit at 110, 250, 1,000 and 5,000 attachments
+    Audit,
     /// The OVSDB server beside the real one, each in a process of its own
     Ovsdb(ovsdb::Options),
+    /// The VSD beside a bare axum route, and what objects, pollers and a disk cost it
+    Vsd(vsd::Options),
     /// The simulator itself: how a cluster's size tells in time and memory
     Scale(scale::Options),
 }
@@ -28,7 +32,9 @@ enum What {
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let figures: Figures = match &arguments.what {
         What::Cni => cni::run()?,
+        What::Audit => audit::run()?,
         What::Ovsdb(options) => ovsdb::run(options)?,
+        What::Vsd(options) => vsd::run(options)?,
         What::Scale(options) => scale::run(options)?,
     };
     figures.lines().iter().for_each(|line| say(line));

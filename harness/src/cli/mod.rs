@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::error::Error;
+
 const EXAMPLES: &str = "\
 Examples:
   harness run scenarios/                     every scenario, once, with its own seed
@@ -25,7 +27,7 @@ Examples:
                                              a scenario to begin with, every key explained
 
 Exit codes: 0 everything holds, 1 an expectation or invariant is violated, 2 usage or an invalid scenario,
-3 a run was not deterministic.";
+3 a run was not deterministic, 4 the machine lacks something.";
 
 /// Everything holds.
 const HOLDS: u8 = 0;
@@ -35,6 +37,10 @@ const VIOLATED: u8 = 1;
 const INVALID: u8 = 2;
 /// Two runs of a seed differ.
 const NOT_DETERMINISTIC: u8 = 3;
+/// The machine lacks something.
+const LACKING: u8 = 4;
+/// As a shell tells of a process that SIGINT has ended.
+const INTERRUPTED: u8 = 130;
 
 /// Drives pod churn and faults through the real plugin against the emulators
 #[derive(Debug, Parser)]
@@ -78,7 +84,11 @@ pub fn run() -> ExitCode {
     };
     ExitCode::from(result.unwrap_or_else(|error| {
         complain(&error.to_string());
-        INVALID
+        match error {
+            Error::Lacking(_) => LACKING,
+            Error::Interrupted => INTERRUPTED,
+            _ => INVALID,
+        }
     }))
 }
 

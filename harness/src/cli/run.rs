@@ -1,6 +1,7 @@
 //! `harness run`: scenarios, a line each and a summary.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,17 +10,23 @@ use serde_json::{Value, json};
 use super::{HOLDS, NOT_DETERMINISTIC, VIOLATED, complain, say};
 use crate::coverage::Coverage;
 use crate::error::Error;
+use crate::run::pool::in_order;
+#[cfg(target_os = "linux")]
+use crate::run::run_on_host;
 use crate::run::{Report, run as run_scenario};
 use crate::scenario::{Scenario, collect};
 use crate::stopwatch::Stopwatch;
+#[cfg(target_os = "linux")]
+use crate::world::host::HostOptions;
 
 /// No sweep is longer; a longer one is split.
 const MAX_SEEDS: u64 = 1_000_000;
 
 /// A world to run in.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum World {
     Sim,
+    Host,
 }
 
 #[derive(Debug, clap::Args)]
@@ -28,15 +35,21 @@ pub(super) struct Arguments {
     /// Files, or directories with *.toml
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Where they run: sim is one process on virtual time
+    /// Where they run: sim is one process on virtual time; host is this machine, real executables and namespaces (Linux, root)
     #[arg(long, value_enum, default_value = "sim")]
     world: World,
+    /// Where the executables for --world host are, if not beside this one
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
     /// The first seed, instead of each scenario's own
     #[arg(long)]
     seed: Option<u64>,
     /// How many seeds in a row
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MAX_SEEDS))]
     seeds: u64,
+    /// How many run at once, each on a thread of its own; what a run does is the same
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    jobs: NonZeroUsize,
     /// Stop at the first failure
     #[arg(long)]
     fail_fast: bool,
@@ -64,31 +77,37 @@ struct Timed {
     deterministic: bool,
 }
 
+impl Timed {
+    fn failed(&self) -> bool {
+        !self.report.passed() || !self.deterministic
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let World::Sim = arguments.world;
     let scenarios = collect(&arguments.paths)?;
-    let mut done = Vec::new();
-    'all: for scenario in &scenarios {
+    let mut runs = Vec::new();
+    for scenario in &scenarios {
         let first = arguments.seed.unwrap_or(scenario.seed);
-        for seed in (0..arguments.seeds).map(|offset| first.wrapping_add(offset)) {
-            let mut timed = one(scenario, seed, arguments.check_determinism)?;
-            let failed = !timed.report.passed() || !timed.deterministic;
-            if !arguments.json {
-                say(&line(&timed));
-                timed.complaints.iter().for_each(|line| say(&format!("    {line}")));
-                if failed {
-                    say(&format!("    again: {}", timed.report.replay()));
-                }
+        runs.extend((0..arguments.seeds).map(|offset| (scenario, first.wrapping_add(offset))));
+    }
+    let (mut done, mut wrong) = (Vec::new(), None);
+    let world = Ground::new(arguments)?;
+    let work = |piece: usize| one(runs[piece].0, runs[piece].1, arguments.check_determinism, &world);
+    in_order(runs.len(), arguments.jobs, work, |result| {
+        match result.and_then(|timed| tell(timed, arguments)) {
+            Ok(timed) => {
+                let failed = timed.failed();
+                done.push(timed);
+                !(failed && arguments.fail_fast)
             }
-            if let Some(directory) = &arguments.report {
-                write_trace(directory, &timed.report)?;
-            }
-            timed.report.trace = Vec::new();
-            done.push(timed);
-            if failed && arguments.fail_fast {
-                break 'all;
+            Err(error) => {
+                wrong = Some(error);
+                false
             }
         }
+    });
+    if let Some(error) = wrong {
+        return Err(error);
     }
     let results = results(&done);
     if let Some(directory) = &arguments.report {
@@ -105,11 +124,57 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     })
 }
 
-fn one(scenario: &Scenario, seed: u64, twice: bool) -> Result<Timed, Error> {
+/// Prints and writes what is to be known of a run at once.
+fn tell(mut timed: Timed, arguments: &Arguments) -> Result<Timed, Error> {
+    if !arguments.json {
+        say(&line(&timed));
+        timed.complaints.iter().for_each(|line| say(&format!("    {line}")));
+        if timed.failed() {
+            say(&format!("    again: {}", timed.report.replay()));
+        }
+    }
+    if let Some(directory) = &arguments.report {
+        write_trace(directory, &timed.report)?;
+    }
+    timed.report.trace = Vec::new();
+    Ok(timed)
+}
+
+/// What runs are made on.
+enum Ground {
+    Simulation,
+    #[cfg(target_os = "linux")]
+    Machine(HostOptions),
+}
+
+impl Ground {
+    fn new(arguments: &Arguments) -> Result<Self, Error> {
+        match arguments.world {
+            World::Sim => Ok(Self::Simulation),
+            World::Host if arguments.check_determinism => Err(Error::Lacking(
+                "--check-determinism needs --world sim: nothing real is alike twice".to_owned(),
+            )),
+            #[cfg(target_os = "linux")]
+            World::Host => HostOptions::new(arguments.bin_dir.as_deref()).map(Self::Machine),
+            #[cfg(not(target_os = "linux"))]
+            World::Host => Err(Error::Lacking("--world host needs Linux".to_owned())),
+        }
+    }
+
+    fn run(&self, scenario: &Scenario, seed: u64) -> Result<Report, Error> {
+        match self {
+            Self::Simulation => run_scenario(scenario, seed),
+            #[cfg(target_os = "linux")]
+            Self::Machine(options) => run_on_host(scenario, seed, options),
+        }
+    }
+}
+
+fn one(scenario: &Scenario, seed: u64, twice: bool, ground: &Ground) -> Result<Timed, Error> {
     let watch = Stopwatch::start();
-    let report = run_scenario(scenario, seed)?;
+    let report = ground.run(scenario, seed)?;
     let real = watch.elapsed();
-    let deterministic = !twice || run_scenario(scenario, seed)?.trace == report.trace;
+    let deterministic = !twice || ground.run(scenario, seed)?.trace == report.trace;
     let complaints = report.complaints();
     Ok(Timed { report, complaints, real, deterministic })
 }

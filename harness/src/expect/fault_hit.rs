@@ -13,7 +13,7 @@ use crate::world::sim::World;
 /// Whatever it struck.
 const ANY: &str = "any";
 /// What faults can strike, as the coverage matrix names it.
-const OPERATIONS: [(&str, &str); 9] = [
+const OPERATIONS: [(&str, &str); 10] = [
     (ANY, ANY),
     ("ADD", "ADD"),
     ("DEL", "DEL"),
@@ -23,6 +23,7 @@ const OPERATIONS: [(&str, &str); 9] = [
     ("controller", "controller"),
     ("monitor", "monitor"),
     ("node", "node"),
+    ("audit", "audit"),
 ];
 
 pub(super) const KIND: Kind<dyn Expectation> = Kind {

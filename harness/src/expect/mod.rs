@@ -3,6 +3,7 @@
 
 mod all_running;
 mod answers;
+mod audited;
 mod fault_hit;
 mod latency;
 mod no_leaks;
@@ -30,4 +31,4 @@ pub trait Expectation: std::fmt::Debug + Send + Sync {
 
 /// All kinds of expectation.
 pub const KINDS: &[Kind<dyn Expectation>] =
-    &[all_running::KIND, no_leaks::KIND, latency::KIND, answers::KIND, fault_hit::KIND];
+    &[all_running::KIND, no_leaks::KIND, latency::KIND, answers::KIND, audited::KIND, fault_hit::KIND];

@@ -50,6 +50,10 @@ impl Fault for ClockJump {
         NAME
     }
 
+    fn needs_simulation(&self) -> Option<&'static str> {
+        Some("the machine's clock is everybody's")
+    }
+
     async fn run(&self, world: &Arc<World>) -> u64 {
         self.schedule.begin(world).await;
         if world.loads_are_over() {

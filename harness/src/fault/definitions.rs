@@ -43,6 +43,11 @@ pub(super) const AROUND: &[Definition] = &[
     ),
     around("kubelet.del_during_add", "DEL is called while the ADD of the same sandbox runs.", &[AFTER]),
     around("kubelet.del_without_add", "DEL is called for a sandbox that no ADD was called for.", &[]),
+    around(
+        "kubelet.forgets",
+        "A runtime forgets a sandbox that it has to take down: it goes, and DEL is never called.",
+        &[],
+    ),
     around("kubelet.seven_dels", "DEL is called seven times, six of them without a namespace.", &[]),
     around("kubelet.check_after_add", "CHECK is called as soon as ADD has succeeded, as CRI-O does.", &[]),
     around(

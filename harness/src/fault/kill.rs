@@ -104,6 +104,12 @@ impl Fault for Killed {
     fn exhaustive(&self) -> Option<Exhaustive> {
         self.exhaustive.then_some(Exhaustive(self.command))
     }
+
+    fn needs_simulation(&self) -> Option<&'static str> {
+        self.exhaustive.then_some(
+            "a real process cannot be stopped at its n-th wait (tests kill it at each system call)",
+        )
+    }
 }
 
 /// Whether the process that `caller` begins is to be killed, and when; with what tells that it was.

@@ -33,6 +33,11 @@ pub trait Fault: std::fmt::Debug + Send + Sync {
     fn exhaustive(&self) -> Option<Exhaustive> {
         None
     }
+
+    /// Why it cannot strike real processes on a real kernel, if it cannot.
+    fn needs_simulation(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A runtime that gives a call up.
@@ -95,6 +100,7 @@ pub const KINDS: &[Kind<dyn Fault>] = &[
     struck!("kubelet.timeout"),
     struck!("kubelet.del_during_add"),
     struck!("kubelet.del_without_add"),
+    struck!("kubelet.forgets"),
     struck!("kubelet.seven_dels"),
     struck!("kubelet.check_after_add"),
     clock::KIND,

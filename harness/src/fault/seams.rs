@@ -10,13 +10,13 @@ use ipnet::IpNet;
 use nuage_cni::host::{Files, Host, Link, LinkError, Links, LockGuard, Netns, Route, VethPair};
 use nuage_emulator::faults::{Caller, Faults};
 
-use crate::world::sim::kernel::Kernel;
+use crate::world::sim::kernel::SimulatedKernel;
 
 /// What the system says when the disk is full.
 const ENOSPC: i32 = 28;
 
 /// The seams of a process on a node, with the faults that strike there.
-pub(crate) fn wrapped(host: Host, faults: &Faults, kernel: &Kernel, caller: &Caller) -> Host {
+pub(crate) fn wrapped(host: Host, faults: &Faults, kernel: &SimulatedKernel, caller: &Caller) -> Host {
     if faults.quiet() {
         return host;
     }
@@ -36,7 +36,7 @@ struct Struck {
 
 struct VanishingLinks {
     inner: Arc<dyn Links>,
-    kernel: Kernel,
+    kernel: SimulatedKernel,
     struck: Struck,
 }
 
@@ -83,6 +83,14 @@ impl Links for VanishingLinks {
 
     async fn underlay_mtu(&self) -> Result<Option<(u32, bool)>, LinkError> {
         self.inner.underlay_mtu().await
+    }
+
+    async fn names(&self) -> Result<Vec<String>, LinkError> {
+        self.inner.names().await
+    }
+
+    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+        self.inner.namespaces().await
     }
 }
 

@@ -62,6 +62,11 @@ impl Fault for Striking {
         self.definition.name
     }
 
+    fn needs_simulation(&self) -> Option<&'static str> {
+        let seams = self.name().starts_with("node.");
+        seams.then_some("it strikes in the seams of the plugin, and a real process has none")
+    }
+
     async fn run(&self, world: &Arc<World>) -> u64 {
         self.schedule.begin(world).await;
         if world.loads_are_over() {

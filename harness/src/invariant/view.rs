@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::rows::{Mirror, Rows, is_of_others};
+use crate::world::kernel::Kernel;
 use crate::world::sim::World;
-use crate::world::sim::kernel::Kernel;
 use crate::world::sim::ledger::{Ledger, Sandbox};
 
 /// One node.

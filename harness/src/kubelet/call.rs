@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{Pod, answer};
 use crate::fault::TIMEOUT;
-use crate::world::sim::{World, config_directory};
+use crate::world::sim::World;
 
 /// How long a runtime waits for a call before it kills the plugin: the kubelet's `runtimeRequestTimeout` has this default.
 const RUNTIME_LIMIT: Duration = Duration::from_mins(2);
@@ -26,7 +26,7 @@ pub const VERSIONS: [&str; 4] = ["0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 
 /// The network configuration of a node.
 pub(super) fn network(world: &World, node: usize) -> Value {
-    let directory = config_directory(&world.nodes[node].name);
+    let directory = &world.nodes[node].directory;
     json!({
         "cniVersion": world.runtimes.version(node), "name": NETWORK, "type": "nuage-cni-k8s", "configDir": directory
     })

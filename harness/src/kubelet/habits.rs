@@ -85,6 +85,11 @@ pub(super) async fn check(world: &Arc<World>, pod: &Pod, sandbox: &Sandbox) {
     world.event(Some(pod.node), "check", json!({"sandbox": sandbox.short(), "error": error}));
 }
 
+/// Whether the runtime forgets a sandbox that it has to take down.
+pub(super) fn forgets(world: &World, pod: &Pod) -> bool {
+    ask(world, pod, "kubelet.forgets", "DEL").is_some()
+}
+
 /// How many DELs without a namespace follow.
 pub(super) fn further_dels(world: &World, pod: &Pod) -> usize {
     if ask(world, pod, "kubelet.seven_dels", "DEL").is_some() { OFTEN } else { FURTHER }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::call::{INTERFACE, call, network};
 use super::{Pod, Sandbox, habits};
+use crate::world::sim::World;
 use crate::world::sim::ledger::Phase;
-use crate::world::sim::{World, config_directory};
 
 /// No record of a journal is longer, in bytes.
 const MAX_RECORD: u64 = 1 << 20;
@@ -78,7 +78,7 @@ pub fn configure(world: &Arc<World>, node: usize, version: &'static str) {
 /// A node's journal becomes what the first release would have written: format 1, without what later ones added.
 pub fn age_journal(world: &Arc<World>, node: usize) {
     let (files, directory) =
-        (&world.nodes[node].files, config_directory(&world.nodes[node].name).join("state/attachments"));
+        (&world.nodes[node].files, world.nodes[node].directory.join("state/attachments"));
     let mut aged = 0;
     for name in files.list(&directory).unwrap_or_default() {
         let path = directory.join(name);

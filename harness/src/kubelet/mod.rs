@@ -149,7 +149,7 @@ fn answer(outcome: &Outcome) -> Value {
 /// Makes a sandbox with its namespace, whose ADD is about to begin.
 pub fn open_sandbox(world: &Arc<World>, pod: &Pod) -> Sandbox {
     let id = world.random.sandbox_id();
-    let netns = PathBuf::from(format!("/var/run/netns/cni-{}", short(&id)));
+    let netns = world.nodes[pod.node].kernel.namespace_of(&id);
     world.nodes[pod.node].kernel.add_namespace(&netns, &id);
     world.ledger().begin(pod.node, &id, pod.full_name(), netns.clone());
     world.event(Some(pod.node), "add", json!({"pod": pod.full_name(), "sandbox": short(&id)}));
@@ -214,6 +214,13 @@ pub async fn remove(world: &Arc<World>, pod: &Pod) {
 pub async fn close_sandbox(world: &Arc<World>, pod: &Pod, sandbox: &Sandbox) {
     let Sandbox { id, netns } = sandbox;
     world.ledger().set(pod.node, id, Phase::Deleting);
+    if habits::forgets(world, pod) {
+        world.ledger().abandon(pod.node, id);
+        world.runtimes.forget(pod.node, id);
+        world.nodes[pod.node].kernel.remove_namespace(netns);
+        world.event(Some(pod.node), "forgotten", json!({"pod": pod.full_name(), "sandbox": sandbox.short()}));
+        return;
+    }
     let mut pause = FIRST_PAUSE;
     for _ in 0..ATTEMPTS {
         // After a reboot there is no namespace to name any more.

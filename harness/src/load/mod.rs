@@ -1,5 +1,6 @@
 //! What the cluster does. A kind of load is a file and a line in [`KINDS`].
 
+mod audit;
 mod churn;
 mod crash_loop;
 mod deployment;
@@ -31,6 +32,11 @@ const NAME: &str = "the beginning of the names of its pods";
 pub trait Load: std::fmt::Debug + Send + Sync {
     /// Carries it out; ends when its last pod is gone.
     async fn run(&self, pods: &Pods);
+
+    /// Why it cannot be carried out with real processes on a real kernel, if it cannot.
+    fn needs_simulation(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// All kinds of load.
@@ -49,4 +55,5 @@ pub const KINDS: &[Kind<dyn Load>] = &[
     original::KIND,
     upgrade::KIND,
     greedy::KIND,
+    audit::KIND,
 ];

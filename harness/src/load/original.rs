@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nuage_cni::host::{LinkError, Links as _, Route, VethPair};
+use nuage_cni::host::{LinkError, Route, VethPair};
 use nuage_emulator::node::{DOMAIN, ENTERPRISE, SUBNET, USER, ZONE};
 use nuage_emulator::vrs::{BRIDGE, DATABASE};
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ impl Original {
     async fn attach(&self, world: &Arc<World>, pod: &Pod) -> Result<Option<String>, LinkError> {
         let sandbox = kubelet::open_sandbox(world, pod);
         let port = self.naming.port(&sandbox.id);
-        let kernel = &world.nodes[pod.node].kernel;
+        let kernel = world.host(pod.node).links;
         let netns = kernel.open_netns(&sandbox.netns).await?;
         let pair =
             VethPair { host_name: port.clone(), pod_name: INTERFACE.to_owned(), mtu: MTU, pod_mac: None };
@@ -163,6 +163,10 @@ async fn resolved(world: &Arc<World>, node: usize, port: &str) -> Option<(String
 
 #[async_trait(?Send)]
 impl Load for Original {
+    fn needs_simulation(&self) -> Option<&'static str> {
+        Some("links of the original are made in a simulated kernel")
+    }
+
     async fn run(&self, pods: &Pods) {
         let (world, random) = (&pods.world, pods.world.random.clone());
         for number in 0..self.count.draw(&random) {

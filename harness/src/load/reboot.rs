@@ -54,6 +54,10 @@ impl Reboot {
 
 #[async_trait(?Send)]
 impl Load for Reboot {
+    fn needs_simulation(&self) -> Option<&'static str> {
+        Some("the machine is not rebooted")
+    }
+
     async fn run(&self, pods: &Pods) {
         let random = pods.world.random.clone();
         let node = self.node.unwrap_or_else(|| random.index(pods.world.nodes.len()));

@@ -49,6 +49,10 @@ impl Upgrade {
 
 #[async_trait(?Send)]
 impl Load for Upgrade {
+    fn needs_simulation(&self) -> Option<&'static str> {
+        self.old_records.then_some("records of the first release are written into a simulated journal")
+    }
+
     async fn run(&self, pods: &Pods) {
         let (world, random) = (&pods.world, pods.world.random.clone());
         for node in 0..world.nodes.len() {

@@ -1,3 +1,6 @@
-//! Where a scenario runs. `sim` is one process and one thread on virtual time.
+//! Where scenarios are carried out.
 
+#[cfg(target_os = "linux")]
+pub mod host;
+pub mod kernel;
 pub mod sim;

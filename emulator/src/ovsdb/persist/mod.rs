@@ -131,7 +131,7 @@ fn adopt(database: &mut Database, json: &[u8]) -> Result<(), OpenError> {
     if schema.name != database.schema.name {
         return Err(OpenError::Another(schema.name));
     }
-    if schema != database.schema {
+    if schema != *database.schema {
         *database = Database::new(schema);
     }
     Ok(())

@@ -5,6 +5,7 @@ mod container;
 mod domain;
 mod enterprise;
 mod interface;
+mod platform;
 mod policygroup;
 mod subnet;
 mod template;
@@ -20,6 +21,7 @@ use super::error::{Refusal, code};
 use super::store::Object;
 
 pub(super) use enterprise::{CSP, seed as seed_enterprise};
+pub(super) use platform::{ROOT_GROUP, seed as seed_platform};
 pub(super) use user::{CSPROOT, me, seed as seed_user};
 
 type Body = Map<String, Value>;

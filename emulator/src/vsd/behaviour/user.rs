@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::enterprise::CSP;
+use super::platform::ROOT_GROUP;
 use super::{Behaviour, Body};
 use crate::vsd::auth::{self, digest};
 use crate::vsd::engine::{Engine, SYSTEM_USER};
@@ -15,6 +16,9 @@ use crate::vsd::store::Object;
 
 /// The operator's root user; the same on all installations of the real VSD.
 pub(in crate::vsd) const CSPROOT: Uuid = Uuid::from_u128(0x8a6f_0e20_a4db_4878_ad84_9cc6_1756_cd5e);
+
+/// Roles by what they give, most first.
+const RANKS: [&str; 6] = ["CSPROOT", "CSPOPERATOR", "CMS", "ORGADMIN", "ORGNETWORKDESIGNER", "ORGUSER"];
 
 pub(super) struct User;
 
@@ -74,6 +78,7 @@ pub(in crate::vsd) fn seed(engine: &mut Engine, password: &str) {
         updated_by: SYSTEM_USER,
         values,
     });
+    engine.store.link(CSPROOT, ROOT_GROUP);
 }
 
 /// The answer to `/me`: the user, the enterprise, the role and a key for what follows.
@@ -108,7 +113,8 @@ fn role(engine: &Engine, user: &Object) -> String {
     if user.id == CSPROOT {
         return "CSPROOT".to_owned();
     }
-    let mut groups = engine.store.members(user.id, "group").iter().filter_map(|id| engine.store.get(*id));
-    let role = groups.find_map(|group| group.text("role"));
-    role.unwrap_or("USER").to_owned()
+    // The role of several groups is the one that gives most.
+    let groups = engine.store.members(user.id, "group").iter().filter_map(|id| engine.store.get(*id));
+    let rank = |role: &&str| RANKS.iter().position(|known| known == role).unwrap_or(RANKS.len());
+    groups.filter_map(|group| group.text("role")).min_by_key(rank).unwrap_or("USER").to_owned()
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Event;
+use crate::vsd::access::Line;
 use crate::vsd::engine::Engine;
 use crate::vsd::store::{Change, Object};
 
@@ -40,8 +41,8 @@ pub(in crate::vsd) fn describe(engine: &Engine) -> Vec<Event> {
             "diffMap": Value::Null,
             "ignoreDiffInMediationEvents": false,
         });
-        let enterprise = owner(engine, &gone, object);
-        Some(Event { json: json.to_string().into_boxed_str(), enterprise })
+        let find = |id| engine.store.get(id).or_else(|| gone.get(&id).copied());
+        Some(Event { json: json.to_string().into_boxed_str(), line: Line::of(object, find) })
     });
     events.collect()
 }
@@ -52,21 +53,5 @@ fn what<'a>(change: &Change<'a>) -> Option<(&'static str, &'a Object)> {
         (Some(before), None) => Some(("DELETE", before)),
         (Some(before), Some(after)) if before != after || change.linked => Some(("UPDATE", after)),
         _ => None,
-    }
-}
-
-/// The enterprise of an object, which may be gone by now as its parents may.
-fn owner(engine: &Engine, gone: &BTreeMap<Uuid, &Object>, object: &Object) -> Option<Uuid> {
-    let mut object = object;
-    loop {
-        if object.entity == "enterprise" {
-            return Some(object.id);
-        }
-        // Containers lie below nothing and say whose they are.
-        if let Some(enterprise) = object.reference("enterpriseID") {
-            return Some(enterprise);
-        }
-        let (_, parent) = object.parent?;
-        object = engine.store.get(parent).or_else(|| gone.get(&parent).copied())?;
     }
 }

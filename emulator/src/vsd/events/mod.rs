@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub(super) use describe::describe;
 pub(super) use poll::{asked, poll};
 
-use super::behaviour::CSP;
+use super::access::Line;
 
 /// How long a listener may stay away: the real VSD's `inactiveTimeout`.
 const IDLE: Duration = Duration::from_mins(10);
@@ -31,8 +31,8 @@ const MOST_BYTES: usize = 128 * 1024 * 1024;
 pub(super) struct Event {
     /// As it is sent.
     json: Box<str>,
-    /// Whose object it is; nobody's, if it belongs to the whole installation.
-    enterprise: Option<Uuid>,
+    /// What it is about, for who may see it.
+    line: Line,
 }
 
 /// Where a listener is in the log.
@@ -128,12 +128,12 @@ impl Events {
         self.trim();
     }
 
-    /// At most `most` events that `viewer` may see, and the place behind them, which is called `id`; nothing where
+    /// At most `most` events that may be seen, and the place behind them, which is called `id`; nothing where
     /// there are none, or the place is gone.
     fn take(
         &mut self,
         place: Uuid,
-        viewer: Viewer,
+        seen: impl Fn(&Line) -> bool,
         most: usize,
         id: Uuid,
         now: Instant,
@@ -147,7 +147,7 @@ impl Events {
                 break;
             }
             next += 1;
-            if viewer.sees(event) {
+            if seen(&event.line) {
                 found.push(Arc::clone(event));
             }
         }
@@ -181,34 +181,23 @@ impl Events {
     }
 }
 
-/// Who listens.
-#[derive(Clone, Copy, Debug)]
-struct Viewer {
-    /// The enterprise of the user.
-    enterprise: Option<Uuid>,
-}
-
-impl Viewer {
-    /// The operator's users see everything, others what is their enterprise's or everybody's.
-    fn sees(self, event: &Event) -> bool {
-        self.enterprise == Some(CSP) || event.enterprise.is_none() || event.enterprise == self.enterprise
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn event(text: &str, enterprise: Option<Uuid>) -> Event {
-        Event { json: text.into(), enterprise }
+    fn event(text: &str) -> Event {
+        Event { json: text.into(), line: Line::default() }
     }
 
-    fn taken(events: &mut Events, place: Uuid, viewer: Viewer, id: Uuid) -> Vec<String> {
-        let found = events.take(place, viewer, 100, id, Instant::now());
+    fn taken(events: &mut Events, place: Uuid, id: Uuid) -> Vec<String> {
+        let found = events.take(place, everything, 100, id, Instant::now());
         found.into_iter().flatten().map(|event| event.json.to_string()).collect()
     }
 
-    const OPERATOR: Viewer = Viewer { enterprise: Some(CSP) };
+    fn everything(_: &Line) -> bool {
+        true
+    }
+
     const A: Uuid = Uuid::from_u128(1);
     const B: Uuid = Uuid::from_u128(2);
     const C: Uuid = Uuid::from_u128(3);
@@ -217,11 +206,11 @@ mod tests {
     fn a_reply_that_was_lost_is_told_again_until_its_successor_is_used() {
         let (mut events, now) = (Events::new(), Instant::now());
         assert_eq!(events.enter(None, A, now), A);
-        events.append(vec![event("1", None)]);
-        assert_eq!(taken(&mut events, A, OPERATOR, B), ["1"]);
-        events.append(vec![event("2", None)]);
+        events.append(vec![event("1")]);
+        assert_eq!(taken(&mut events, A, B), ["1"]);
+        events.append(vec![event("2")]);
         assert_eq!(events.enter(Some(A), C, now), A, "B was never received");
-        assert_eq!(taken(&mut events, A, OPERATOR, C), ["1", "2"]);
+        assert_eq!(taken(&mut events, A, C), ["1", "2"]);
         assert_eq!(events.enter(Some(C), Uuid::nil(), now), C);
         assert!(!events.knows(A), "nobody asks from there again");
     }
@@ -231,7 +220,7 @@ mod tests {
         let (mut events, now) = (Events::new(), Instant::now());
         assert!(!events.wanted());
         events.enter(None, A, now);
-        events.append(vec![event("1", None)]);
+        events.append(vec![event("1")]);
         assert_eq!(events.log.len(), 1);
         events.enter(None, B, now + IDLE);
         assert!(!events.knows(A));
@@ -244,11 +233,14 @@ mod tests {
     fn a_log_that_outgrows_its_bound_drops_the_oldest_and_who_waited_for_it() {
         let (mut events, now) = (Events::new(), Instant::now());
         events.enter(None, A, now);
-        events.append(vec![event("1", None)]);
+        events.append(vec![event("1")]);
         events.enter(None, B, now);
-        events.append((0..MOST_EVENTS).map(|_| event("n", None)).collect());
+        events.append((0..MOST_EVENTS).map(|_| event("n")).collect());
         assert!(!events.knows(A));
-        assert_eq!(events.take(B, OPERATOR, usize::MAX, C, now).map(|found| found.len()), Some(MOST_EVENTS));
+        assert_eq!(
+            events.take(B, everything, usize::MAX, C, now).map(|found| found.len()),
+            Some(MOST_EVENTS)
+        );
     }
 
     #[test]

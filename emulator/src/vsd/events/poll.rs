@@ -10,8 +10,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
-use super::Viewer;
-use crate::http::PeerCertificate;
+use crate::vsd::access::{Caller, Line};
 use crate::vsd::engine::Engine;
 use crate::vsd::{Vsd, auth, reply, request};
 
@@ -54,7 +53,7 @@ struct Wait {
 /// Somebody who waits at a place.
 struct Listener<'a> {
     vsd: &'a Vsd,
-    viewer: Viewer,
+    caller: Caller,
     place: Uuid,
     /// The place is new and its owner has not been told of it.
     untold: bool,
@@ -65,16 +64,15 @@ impl<'a> Listener<'a> {
     fn enter(vsd: &'a Vsd, parts: &Parts) -> Option<(Self, Wait)> {
         let mut guard = vsd.lock();
         let engine: &mut Engine = &mut guard;
-        let user = auth::identify(engine, &parts.headers, parts.extensions.get::<PeerCertificate>())?;
-        let enterprise = engine.store.get(user).and_then(|user| engine.store.ancestor(user, "enterprise"));
-        let viewer = Viewer { enterprise: enterprise.map(|enterprise| enterprise.id) };
+        let user = auth::identify(engine, &parts.headers, &parts.extensions)?;
+        let caller = Caller::of(&engine.store, user);
         let fresh = engine.entropy.uuid();
         let place = engine.events.enter(named(parts), fresh, Instant::now());
         let wait = Wait {
             timeout: Duration::from_millis(setting(engine, TIMEOUT)),
             interval: Duration::from_millis(setting(engine, INTERVAL)),
         };
-        Some((Self { vsd, viewer, place, untold: place == fresh }, wait))
+        Some((Self { vsd, caller, place, untold: place == fresh }, wait))
     }
 
     /// The reply, if there is anything to tell.
@@ -87,7 +85,9 @@ impl<'a> Listener<'a> {
         }
         let most = usize::try_from(setting(engine, MOST)).unwrap_or(usize::MAX);
         let next = engine.entropy.uuid();
-        let found = engine.events.take(self.place, self.viewer, most, next, Instant::now())?;
+        let Engine { events, store, .. } = engine;
+        let seen = |line: &Line| self.caller.sees_line(store, line);
+        let found = events.take(self.place, seen, most, next, Instant::now())?;
         self.untold = false;
         let events: Vec<&str> = found.iter().map(|event| &*event.json).collect();
         Some(answer(&events, next))

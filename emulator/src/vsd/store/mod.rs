@@ -2,22 +2,20 @@
 //! membership, by address. A change can be taken back as a whole. Never decides whether a change is right.
 
 mod ids;
+mod indexes;
 mod object;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::addresses::Addresses;
-use super::model::{Attribute, Kind, Model, Name};
+use super::model::{Model, Name};
 pub(super) use ids::Ids;
+use indexes::{Indexes, change, indexed};
 pub(super) use object::Object;
-
-/// Attributes that each entity is found by, whatever the data file says.
-const ALWAYS_INDEXED: [Name; 2] = ["externalID", "name"];
 
 /// What a change makes of one object.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +42,7 @@ enum Undo {
 pub(super) struct Store {
     model: Arc<Model>,
     objects: BTreeMap<Uuid, Object>,
-    by_entity: BTreeMap<Name, Ids>,
-    below: BTreeMap<(Uuid, Name), Ids>,
-    /// By entity and attribute, then by value.
-    by_value: BTreeMap<(Name, Name), BTreeMap<Box<str>, Ids>>,
+    indexes: Indexes,
     members: BTreeMap<(Uuid, Name), Ids>,
     pub(super) addresses: Addresses,
     undo: Vec<Undo>,
@@ -60,9 +55,7 @@ impl Store {
         Self {
             model,
             objects: BTreeMap::new(),
-            by_entity: BTreeMap::new(),
-            below: BTreeMap::new(),
-            by_value: BTreeMap::new(),
+            indexes: Indexes::default(),
             members: BTreeMap::new(),
             addresses: Addresses::default(),
             undo: Vec::new(),
@@ -79,17 +72,17 @@ impl Store {
     }
 
     pub(super) fn all(&self, entity: &str) -> &Ids {
-        self.by_entity.get(entity).unwrap_or(&NONE)
+        self.indexes.all(entity)
     }
 
     /// The objects of an entity that have `ancestor` among their parents, however far up.
     pub(super) fn below(&self, ancestor: Uuid, entity: Name) -> &Ids {
-        self.below.get(&(ancestor, entity)).unwrap_or(&NONE)
+        self.indexes.below(ancestor, entity)
     }
 
     /// The objects whose indexed attribute has this value (or holds it, where it is a list).
     pub(super) fn valued(&self, entity: Name, attribute: Name, value: &str) -> &Ids {
-        self.by_value.get(&(entity, attribute)).and_then(|values| values.get(value)).unwrap_or(&NONE)
+        self.indexes.valued(entity, attribute, value)
     }
 
     /// The objects of an entity among which all are whose attribute is this text, without a scan; `None` for an
@@ -192,6 +185,32 @@ impl Store {
         changes
     }
 
+    /// The pairs of objects that were linked or unlinked since the last `commit`, and whether they are linked now.
+    pub(super) fn link_changes(&self) -> BTreeMap<(Uuid, Uuid), bool> {
+        let pairs = self.undo.iter().filter_map(|step| match step {
+            Undo::Link(a, b) | Undo::Unlink(a, b) => Some((*a.min(b), *a.max(b))),
+            _ => None,
+        });
+        pairs.map(|pair| (pair, self.linked(pair.0, pair.1))).collect()
+    }
+
+    fn linked(&self, a: Uuid, b: Uuid) -> bool {
+        self.objects.get(&b).is_some_and(|other| self.members(a, other.entity).contains(&b))
+    }
+
+    /// Fills an empty store with what was kept: objects in the order of their IDs, and pairs of members.
+    pub(super) fn load(&mut self, objects: Vec<Object>, links: Vec<(Uuid, Uuid)>) {
+        self.objects = objects.into_iter().map(|object| (object.id, object)).collect();
+        // Parents may come after their children, so all objects are there before the first is indexed.
+        for object in self.objects.values() {
+            self.indexes.change(&self.model, &self.objects, object, true);
+            address(&mut self.addresses, object, true);
+        }
+        for (a, b) in links {
+            self.tie(a, b, true);
+        }
+    }
+
     /// Makes the changes so far final.
     pub(super) fn commit(&mut self) {
         self.undo.clear();
@@ -225,32 +244,8 @@ impl Store {
     }
 
     fn index(&mut self, object: &Object, add: bool) {
-        change(&mut self.by_entity, object.entity, object.id, add);
-        let mut next = object.parent;
-        while let Some((_, id)) = next {
-            change(&mut self.below, (id, object.entity), object.id, add);
-            next = self.objects.get(&id).and_then(|parent| parent.parent);
-        }
-        let attributes = self.model.entity(object.entity).map(|(_, entity)| &entity.attributes);
-        for (name, attribute) in attributes.into_iter().flatten().filter(|(name, facts)| indexed(name, facts))
-        {
-            let value = object.values.get(name).unwrap_or(&attribute.default);
-            let texts = match value {
-                Value::Array(items) => items.as_slice(),
-                single => std::slice::from_ref(single),
-            };
-            for text in texts.iter().filter_map(Value::as_str) {
-                let values = self.by_value.entry((object.entity, *name)).or_default();
-                change(values, Box::from(text), object.id, add);
-                if values.is_empty() {
-                    self.by_value.remove(&(object.entity, *name));
-                }
-            }
-        }
-        let address = object.text("IPAddress").and_then(|text| text.parse::<Ipv4Addr>().ok());
-        if let (Some(subnet), Some(address)) = (object.reference("attachedNetworkID"), address) {
-            if add { self.addresses.take(subnet, address) } else { self.addresses.free(subnet, address) }
-        }
+        self.indexes.change(&self.model, &self.objects, object, add);
+        address(&mut self.addresses, object, add);
     }
 
     /// Links or unlinks both ways. Returns whether that changed anything.
@@ -266,25 +261,17 @@ impl Store {
     }
 }
 
-/// Whether objects are found by an attribute. A number is not: it equals more than one text.
-fn indexed(name: Name, facts: &Attribute) -> bool {
-    let texts = matches!(facts.kind, Kind::String | Kind::List);
-    texts && !facts.secret && (facts.indexed || ALWAYS_INDEXED.contains(&name))
-}
-
-fn change<K: Ord>(index: &mut BTreeMap<K, Ids>, key: K, id: Uuid, add: bool) {
-    if add {
-        index.entry(key).or_default().insert(id);
-    } else if let Some(ids) = index.get_mut(&key) {
-        ids.remove(id);
-        if ids.is_empty() {
-            index.remove(&key);
-        }
+fn address(addresses: &mut Addresses, object: &Object, add: bool) {
+    let address = object.text("IPAddress").and_then(|text| text.parse::<Ipv4Addr>().ok());
+    if let (Some(subnet), Some(address)) = (object.reference("attachedNetworkID"), address) {
+        if add { addresses.take(subnet, address) } else { addresses.free(subnet, address) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn object(id: u128, entity: Name, parent: Option<(Name, u128)>, name: &str) -> Object {

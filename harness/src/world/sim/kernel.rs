@@ -11,7 +11,9 @@ use ipnet::IpNet;
 use nuage_cni::host::{Link, LinkError, Links, Netns, Route, VethPair};
 use tokio::time::sleep;
 
+use crate::invariant::FOREIGN;
 use crate::random::Random;
+use crate::world::kernel::NAMESPACES;
 
 /// MTU of the node's own device.
 const UNDERLAY_MTU: u32 = 1500;
@@ -21,7 +23,7 @@ const SLOWEST_MILLISECONDS: u64 = 2;
 
 /// The kernel of one node.
 #[derive(Clone, Debug)]
-pub struct Kernel {
+pub struct SimulatedKernel {
     state: Arc<Mutex<State>>,
     random: Random,
 }
@@ -43,6 +45,8 @@ struct State {
     touched: BTreeSet<String>,
     inodes: u64,
     macs: u32,
+    /// The link of another driver's pod, as it was made.
+    bystander: Option<Link>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,10 +67,57 @@ struct HostLink {
     peer: (u64, String),
 }
 
-impl Kernel {
-    /// A kernel without namespaces.
+/// The namespace of another driver's pod, which stands on every node from the beginning.
+pub const BYSTANDER: &str = "/var/run/netns/foreign";
+const BYSTANDER_ADDRESS: IpNet =
+    IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(192, 0, 2, 2), 24));
+
+impl SimulatedKernel {
+    /// A kernel with one namespace, of a pod of another driver.
     pub fn new(random: Random) -> Self {
-        Self { state: Arc::default(), random }
+        let kernel = Self { state: Arc::default(), random };
+        kernel.plant();
+        kernel
+    }
+
+    fn plant(&self) {
+        self.add_namespace(Path::new(BYSTANDER), FOREIGN);
+        let mut state = self.state();
+        let Some(Namespace { inode }) = state.namespaces.get(Path::new(BYSTANDER)).copied() else { return };
+        let pair = VethPair {
+            host_name: FOREIGN.to_owned(),
+            pod_name: "eth0".to_owned(),
+            mtu: UNDERLAY_MTU,
+            pod_mac: Some("02:00:00:00:00:98".to_owned()),
+        };
+        let netns = Netns { path: BYSTANDER.into(), inode, descriptor: None };
+        // There is nothing yet that could stand in the way.
+        let _ = state.create(&netns, &pair);
+        let _ = state.configure(&(inode, pair.pod_name.clone()), &[BYSTANDER_ADDRESS], &[]);
+        state.bystander = state.inside.get(&(inode, pair.pod_name)).map(|found| found.link.clone());
+        state.touched.remove(FOREIGN);
+    }
+
+    /// What has become of the namespace of another driver's pod, if it is not as it was.
+    pub fn bystander_changed(&self) -> Option<String> {
+        let now = self.links_in(Path::new(BYSTANDER));
+        let mut before = self.state().bystander.clone().into_iter();
+        let same = now.len() == 1
+            && now.iter().all(|(name, link)| name == FOREIGN && before.next().as_ref() == Some(link));
+        (!same).then(|| format!("{now:?}"))
+    }
+
+    /// Whether a namespace is there.
+    pub fn has_namespace(&self, path: &Path) -> bool {
+        self.state().namespaces.contains_key(path)
+    }
+
+    /// All links inside a namespace, each after the name of its other end.
+    pub fn links_in(&self, path: &Path) -> Vec<(String, Link)> {
+        let state = self.state();
+        let Some(Namespace { inode }) = state.namespaces.get(path).copied() else { return Vec::new() };
+        let links = state.inside.range((inode, String::new())..(inode + 1, String::new()));
+        links.map(|(_, found)| (found.host_name.clone(), found.link.clone())).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -75,6 +126,12 @@ impl Kernel {
 
     async fn take_time(&self) {
         sleep(Duration::from_millis(1 + self.random.below(SLOWEST_MILLISECONDS))).await;
+    }
+
+    /// Where a runtime makes the namespace of a sandbox.
+    #[expect(clippy::unused_self, reason = "a real kernel's depends on the run")]
+    pub(crate) fn namespace_of(&self, sandbox: &str) -> PathBuf {
+        Path::new(NAMESPACES).join(format!("cni-{}", sandbox.get(..12).unwrap_or(sandbox)))
     }
 
     /// Makes a namespace, as a runtime does for a sandbox.
@@ -98,22 +155,18 @@ impl Kernel {
         }
     }
 
-    /// Whether a namespace is there.
-    pub fn has_namespace(&self, path: &Path) -> bool {
-        self.state().namespaces.contains_key(path)
-    }
-
-    /// The system goes down: every namespace goes with it.
+    /// The system goes down: every namespace goes with it. Another driver's pod is there again when it comes up.
     pub fn power_off(&self) {
         let paths: Vec<PathBuf> = self.state().namespaces.keys().cloned().collect();
         for path in &paths {
             self.remove_namespace(path);
         }
+        self.plant();
     }
 
-    /// The names of the host's links.
+    /// The names of the host's links, but for the other driver's.
     pub fn host_links(&self) -> Vec<String> {
-        self.state().host.keys().cloned().collect()
+        self.state().host.keys().filter(|name| *name != FOREIGN).cloned().collect()
     }
 
     /// Whether the host has a link of this name.
@@ -238,7 +291,7 @@ impl State {
 }
 
 #[async_trait]
-impl Links for Kernel {
+impl Links for SimulatedKernel {
     async fn open_netns(&self, path: &Path) -> Result<Netns, LinkError> {
         let inode = self.state().namespaces.get(path).map(|namespace| namespace.inode);
         let inode = inode.ok_or_else(|| LinkError::NoSuchNetns(path.to_owned()))?;
@@ -282,5 +335,14 @@ impl Links for Kernel {
 
     async fn underlay_mtu(&self) -> Result<Option<(u32, bool)>, LinkError> {
         Ok(Some((UNDERLAY_MTU, false)))
+    }
+
+    async fn names(&self) -> Result<Vec<String>, LinkError> {
+        self.take_time().await;
+        Ok(self.host_links())
+    }
+
+    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+        Ok(self.state().namespaces.values().map(|namespace| namespace.inode).collect())
     }
 }

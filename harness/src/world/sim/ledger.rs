@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::coverage::Coverage;
+use crate::invariant::history::History;
 
 /// How far a sandbox is, as its runtime knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub struct Ledger {
     pub switches_down: BTreeSet<usize>,
     /// The first broken invariant.
     pub violation: Option<Violation>,
+    /// All that were ever broken, in a run that goes on.
+    pub broken: BTreeSet<&'static str>,
     /// How many calls there were, by command.
     pub calls: BTreeMap<&'static str, usize>,
     /// How long each call that was not killed took, in virtual time, by command.
@@ -89,6 +92,10 @@ pub struct Ledger {
     troubled: BTreeMap<usize, usize>,
     /// How often faults struck that no emulator counts, by operation.
     pub strikes: Coverage,
+    /// What calls have answered.
+    pub(crate) history: History,
+    /// How often something began to be wrong, faults or a switch that stopped.
+    pub(super) unrest: u64,
 }
 
 impl Ledger {
@@ -157,7 +164,11 @@ impl Ledger {
         let up = |phase: &Phase| usize::from(matches!(phase, Phase::Attached { .. }));
         self.attached = self.attached + up(&sandbox.phase) - up(&before);
         if sandbox.phase != before {
+            let promised = matches!(sandbox.phase, Phase::Attached { .. });
             self.release(node, &before);
+            if !promised {
+                self.history.drop_sandbox(node, id);
+            }
         }
     }
 
@@ -177,6 +188,14 @@ impl Ledger {
         }
     }
 
+    /// A sandbox is gone and nobody has taken down what was attached to it: that is owed.
+    pub fn abandon(&mut self, node: usize, id: &str) {
+        self.set(node, id, Phase::Gone);
+        if let Some(sandbox) = self.sandbox_mut(node, id) {
+            sandbox.disturbed = true;
+        }
+    }
+
     /// Forgets a sandbox that is gone, if nothing can be owed for it. Says whether it did.
     pub fn forget(&mut self, node: usize, id: &str) -> bool {
         let settled = self.sandbox(node, id).is_some_and(|sandbox| !sandbox.disturbed);
@@ -185,6 +204,7 @@ impl Ledger {
 
     fn remove(&mut self, node: usize, id: &str) -> bool {
         self.touch(node, id);
+        self.history.drop_sandbox(node, id);
         self.sandboxes.get_mut(&node).is_some_and(|here| here.remove(id).is_some())
     }
 
@@ -206,6 +226,7 @@ impl Ledger {
     /// A fault strikes on a node that may keep a DEL from delivering everything.
     pub fn trouble_begins(&mut self, node: usize) {
         *self.troubled.entry(node).or_default() += 1;
+        self.unrest += 1;
         self.disturb(node);
     }
 
@@ -227,6 +248,7 @@ impl Ledger {
     /// The switch of a node goes away: whoever works on a sandbox there right now may leave a debt.
     pub fn switch_stops(&mut self, node: usize) {
         self.switches_down.insert(node);
+        self.unrest += 1;
         self.disturb(node);
     }
 
@@ -244,6 +266,7 @@ impl Ledger {
         if !lost_rows {
             return;
         }
+        self.history.switch_lost(node);
         let mut phases = Vec::new();
         // An ADD that is about to succeed has lost what it made, too, and cannot know.
         let alive = |sandbox: &&mut Sandbox| matches!(sandbox.phase, Phase::Adding | Phase::Attached { .. });

@@ -1,6 +1,8 @@
 //! A cluster in one process and one thread on virtual time: the plugin's real code and the emulators' real code, with the
 //! kernel, the network and the clock simulated. A real socket or thread would not work here, on purpose.
 
+pub mod audit;
+mod calls;
 pub mod kernel;
 pub mod ledger;
 mod power;
@@ -15,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use nuage_cni::Outcome;
 use nuage_cni::host::{Files as _, Host};
-use nuage_cni::{Invocation, Outcome};
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
 use nuage_emulator::faults::http::{Api, layered};
@@ -43,10 +45,13 @@ use crate::invariant::{self, Breach};
 use crate::kubelet::Runtimes;
 use crate::random::Random;
 use crate::scenario::Cluster;
-use kernel::Kernel;
+#[cfg(target_os = "linux")]
+use crate::world::host::{self, kernel::RealKernel};
+use crate::world::kernel::Kernel;
+use kernel::SimulatedKernel;
 use ledger::{Ledger, Violation};
 use process::{Kill, Life};
-use seams::{MemoryFiles, RecentLog, Service, SimulatedHttp, SimulatedSwitch, WallClock};
+use seams::{Attempts, MemoryFiles, RecentLog, Service, SimulatedHttp, SimulatedSwitch, WallClock};
 use wire::Wire;
 
 /// When the simulated world begins: 2026-01-01T00:00:00Z, in milliseconds since 1970.
@@ -63,6 +68,8 @@ const PEM: &str = "-----BEGIN CERTIFICATE-----\nc2ltdWxhdGVk\n-----END CERTIFICA
 
 /// A way to put something else in the place of a node's seams: tests show with it that invariants bite.
 pub type Wrap = fn(&Node, Host) -> Host;
+/// A way to answer something else than the plugin did, so much later: given the command and what it answered.
+pub type Retort = fn(&str, Outcome) -> (Outcome, Duration);
 
 /// What a run does beyond its scenario; for tests.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,6 +80,12 @@ pub struct Tampering {
     pub kill: Option<(&'static str, Kill)>,
     /// After each event everything on its node is looked at, too, not only what the event touched.
     pub recheck: bool,
+    /// Something else in the place of the answers.
+    pub retort: Option<Retort>,
+    /// The one invariant that is looked at.
+    pub only: Option<&'static str>,
+    /// The run goes on when an invariant is broken: the report tells all that ever were.
+    pub goes_on: bool,
 }
 
 /// One node.
@@ -89,6 +102,10 @@ pub struct Node {
     pub log: RecentLog,
     /// What its runtime works on at once.
     pub slots: Semaphore,
+    /// What must never be told.
+    pub secrets: Vec<String>,
+    /// Where its configuration is.
+    pub directory: PathBuf,
 }
 
 impl std::fmt::Debug for Node {
@@ -120,8 +137,12 @@ pub struct World {
     loads_over: Tally,
     services: Arc<BTreeMap<String, Service>>,
     wrap: Option<Wrap>,
+    retort: Option<Retort>,
+    /// The one invariant that is looked at; all of them otherwise.
+    pub(crate) only: Option<&'static str>,
     kill: Mutex<Option<(&'static str, Kill)>>,
     recheck: bool,
+    goes_on: bool,
     ledger: Mutex<Ledger>,
     /// What the switches have.
     mirror: Arc<Mutex<Mirror>>,
@@ -129,6 +150,25 @@ pub struct World {
     stopped: Tally,
     /// The controllers; they end with the world.
     controllers: Mutex<JoinSet<()>>,
+    /// Where real processes run, if they do.
+    #[cfg(target_os = "linux")]
+    ground: Option<host::Ground>,
+}
+
+/// What a world is put together from.
+struct Parts {
+    nodes: Vec<Node>,
+    kube: Kube,
+    vsd: Vsd,
+    monitor_up: Arc<AtomicBool>,
+    random: Random,
+    faults: Faults,
+    clock: Clock,
+    services: BTreeMap<String, Service>,
+    mirror: Arc<Mutex<Mirror>>,
+    controllers: JoinSet<()>,
+    #[cfg(target_os = "linux")]
+    ground: Option<host::Ground>,
 }
 
 impl World {
@@ -156,6 +196,7 @@ impl World {
             caller,
             faults: faults.clone(),
             random: random.clone(),
+            attempts: Attempts::default(),
         };
         let monitor_itself = Caller { node: None, operation: "monitor".into() };
         let monitor = Monitor::new(MonitorOptions {
@@ -175,76 +216,142 @@ impl World {
         let mut nodes = Vec::new();
         let mirror = Arc::new(Mutex::new(Mirror::new(cluster.nodes)));
         for number in 1..=cluster.nodes {
-            let node = Node::new(number, cluster.parallel, &kube, &entropy, &random)?;
+            let node = Node::new(number, cluster.parallel, nodes.first(), (&kube, &entropy, &random))?;
             observe(&mirror, number - 1, &node.vrs);
             node.vrs.server().set_faults(SwitchFaults::new(faults.clone(), &node.name));
             let caller = Caller::new(&node.name, CONTROLLER);
             controllers.spawn(control(&node, &internal(caller), &faults, random.clone()));
             nodes.push(node);
         }
-        let world = Arc::new(Self {
-            nodes,
-            kube,
-            vsd,
-            monitor_up,
-            random,
-            faults,
-            runtimes: Runtimes::new(cluster.nodes),
-            clock,
-            loads_over: Tally::default(),
-            services: Arc::new(services),
-            wrap: tampering.wrap,
-            kill: Mutex::new(tampering.kill),
-            recheck: tampering.recheck,
-            ledger: Mutex::default(),
-            mirror,
-            started: Instant::now(),
-            stopped: Tally::default(),
-            controllers: Mutex::new(controllers),
-        });
+        let world = Self::of(
+            Parts {
+                nodes,
+                kube,
+                vsd,
+                monitor_up,
+                random,
+                faults,
+                clock,
+                services,
+                mirror,
+                controllers,
+                #[cfg(target_os = "linux")]
+                ground: None,
+            },
+            tampering,
+        );
         (0..world.nodes.len()).for_each(|node| world.begin_boot(node));
         Ok(world)
     }
 
-    /// Carries out one call of the plugin on a node, as a process of its own; `None`: it was killed after `limit`.
-    pub async fn process(&self, node: usize, call: Invocation, limit: Duration) -> Option<Outcome> {
-        let command = call.environment.get("CNI_COMMAND").map_or("", String::as_str);
-        let planned = {
-            let mut planned = self.kill.lock().unwrap_or_else(PoisonError::into_inner);
-            if planned.is_some_and(|(first, _)| first == command) { planned.take() } else { None }
-        };
-        let caller = Caller::new(&self.nodes[node].name, command);
-        let struck = if planned.is_none() { fault::planned_kill(self, &caller) } else { None };
-        let kill = planned.or(struck.map(|(_, kill)| ("", kill)));
-        let kill = kill.map_or(Kill::After(limit), |(_, kill)| kill);
-        let outcome =
-            process::run(|life| self.seams(node, life, &caller), call, kill, self.runtimes.power_lost(node))
-                .await;
-        if outcome.is_none() {
-            match (planned, struck) {
-                (Some((command, _)), _) => self.ledger().strike(fault::KILLED, command),
-                (None, Some((id, _))) => self.faults.count(id, &caller),
-                (None, None) => {}
-            }
+    fn of(parts: Parts, tampering: Tampering) -> Arc<Self> {
+        Arc::new(Self {
+            runtimes: Runtimes::new(parts.nodes.len()),
+            nodes: parts.nodes,
+            kube: parts.kube,
+            vsd: parts.vsd,
+            monitor_up: parts.monitor_up,
+            random: parts.random,
+            faults: parts.faults,
+            clock: parts.clock,
+            loads_over: Tally::default(),
+            services: Arc::new(parts.services),
+            wrap: tampering.wrap,
+            retort: tampering.retort,
+            only: tampering.only,
+            kill: Mutex::new(tampering.kill),
+            recheck: tampering.recheck,
+            goes_on: tampering.goes_on,
+            ledger: Mutex::default(),
+            mirror: parts.mirror,
+            started: Instant::now(),
+            stopped: Tally::default(),
+            controllers: Mutex::new(parts.controllers),
+            #[cfg(target_os = "linux")]
+            ground: parts.ground,
+        })
+    }
+
+    /// The same cluster on this machine's kernel, with real processes, in real time.
+    ///
+    /// # Errors
+    /// The site lacks a part.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn on_host(
+        cluster: &Cluster,
+        seed: u64,
+        site: &host::Site,
+        options: &host::HostOptions,
+    ) -> Result<Arc<Self>, Error> {
+        let missing = || Error::Site("a part does not run".to_owned());
+        let emulators = site.parts.clone();
+        let mirror = Arc::new(Mutex::new(Mirror::new(cluster.nodes)));
+        let mut nodes = Vec::new();
+        for (index, (name, vrs)) in emulators.switches.into_iter().enumerate() {
+            observe(&mirror, index, &vrs);
+            invariant::foreign::plant(&vrs);
+            let directory = site.directories[index].clone();
+            nodes.push(Node {
+                name,
+                vrs,
+                kernel: Kernel::Real(RealKernel::new(&site.machine, index)),
+                files: MemoryFiles::default(),
+                log: RecentLog::default(),
+                slots: Semaphore::new(cluster.parallel),
+                secrets: host::secrets(&directory),
+                directory,
+            });
         }
-        outcome
+        let parts = Parts {
+            nodes,
+            kube: emulators.kube.ok_or_else(missing)?,
+            vsd: emulators.vsd.ok_or_else(missing)?,
+            monitor_up: Arc::new(AtomicBool::new(true)),
+            // Sandboxes of two runs at once must not have the same names.
+            random: Random::seeded(seed ^ (site.number << 16)),
+            faults: emulators.faults,
+            clock: Clock::System,
+            services: BTreeMap::new(),
+            mirror,
+            controllers: JoinSet::new(),
+            ground: Some(host::Ground::new(options, &site.directories)),
+        };
+        Ok(Self::of(parts, Tampering::default()))
+    }
+
+    /// Whether everything is real, time included.
+    pub(crate) fn is_real(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        let real = self.ground.is_some();
+        #[cfg(not(target_os = "linux"))]
+        let real = false;
+        real
     }
 
     /// The seams of a node for a process that nobody kills.
     pub fn host(&self, node: usize) -> Host {
-        self.seams(node, &Life::endless(), &Caller::new(&self.nodes[node].name, ""))
+        let caller = Caller::new(&self.nodes[node].name, "");
+        self.seams(node, &Life::endless(), &caller, &Attempts::default())
     }
 
     /// The seams of one plugin process on a node.
-    fn seams(&self, node: usize, life: &Life, caller: &Caller) -> Host {
+    fn seams(&self, node: usize, life: &Life, caller: &Caller, attempts: &Attempts) -> Host {
         let node = &self.nodes[node];
         let random = self.random.clone();
+        let kernel = match &node.kernel {
+            Kernel::Simulated(kernel) => kernel.clone(),
+            // Never asked for: who calls real processes gives them no seams.
+            #[cfg(target_os = "linux")]
+            Kernel::Real(_) => SimulatedKernel::new(random.clone()),
+        };
+        let links = Arc::new(kernel.clone());
         let host = Host {
             switch: Arc::new(SimulatedSwitch {
                 vrs: node.vrs.clone(),
                 operation: Arc::clone(&caller.operation),
                 life: life.clone(),
                 random: random.clone(),
+                attempts: attempts.clone(),
             }),
             http: Arc::new(SimulatedHttp {
                 services: Arc::clone(&self.services),
@@ -252,13 +359,14 @@ impl World {
                 caller: caller.clone(),
                 faults: self.faults.clone(),
                 random,
+                attempts: attempts.clone(),
             }),
-            links: Arc::new(node.kernel.clone()),
+            links,
             files: Arc::new(node.files.clone()),
             clock: Arc::new(WallClock(self.clock.clone())),
             log: Arc::new(node.log.clone()),
         };
-        let host = fault::seams::wrapped(host, &self.faults, &node.kernel, caller);
+        let host = fault::seams::wrapped(host, &self.faults, &kernel, caller);
         self.wrap.map_or_else(|| host.clone(), |wrap| wrap(node, host.clone()))
     }
 
@@ -287,6 +395,7 @@ impl World {
             line.extend(details);
         }
         let mut ledger = self.ledger();
+        ledger.unrest += u64::from(name == "fault");
         if node.is_some() && ledger.violation.is_some() {
             // What others do before they are stopped is no part of the run any more.
             return;
@@ -294,30 +403,42 @@ impl World {
         ledger.trace.push(line.to_string());
         let Some(node) = node else { return };
         let mut mirror = self.mirror();
-        let breach = invariant::check(self, &mut ledger, &mut mirror, node);
-        let breach = breach.or_else(|| self.recheck.then(|| self.look_again(&ledger, &mirror, node))?);
+        let mut breaches = invariant::check(self, &mut ledger, &mut mirror, node);
+        if breaches.is_empty() && self.recheck {
+            breaches = self.look_again(&ledger, &mirror, node);
+        }
         drop(mirror);
-        self.report(&mut ledger, node, breach);
+        self.report(&mut ledger, node, breaches);
     }
 
     /// Looks at everything of every node, however little has changed: what the looks at each event have missed, if anything.
     pub fn check_all(&self) {
         let mut ledger = self.ledger();
         for node in 0..self.nodes.len() {
-            let breach = self.look_again(&ledger, &self.mirror(), node);
-            self.report(&mut ledger, node, breach);
+            let breaches = self.look_again(&ledger, &self.mirror(), node);
+            self.report(&mut ledger, node, breaches);
         }
     }
 
-    fn look_again(&self, ledger: &Ledger, mirror: &Mirror, node: usize) -> Option<Breach> {
+    fn look_again(&self, ledger: &Ledger, mirror: &Mirror, node: usize) -> Vec<Breach> {
         let server = self.nodes[node].vrs.server();
-        let wrong = mirror.difference(node, server).map(|details| ("mirror_is_true", details));
-        wrong.or_else(|| invariant::check_all(self, ledger, mirror, node))
+        // A real switch commits on a thread of its own, and then waits for the mirror.
+        let difference = if self.is_real() { None } else { mirror.difference(node, server) };
+        match difference {
+            Some(details) => vec![("mirror_is_true", details)],
+            None => invariant::check_all(self, ledger, mirror, node),
+        }
     }
 
     /// Writes down what does not hold, if it is the first, and lets the run stop.
-    fn report(&self, ledger: &mut Ledger, node: usize, breach: Option<Breach>) {
-        let (Some((invariant, details)), None) = (breach, &ledger.violation) else { return };
+    fn report(&self, ledger: &mut Ledger, node: usize, breaches: Vec<Breach>) {
+        if self.goes_on {
+            ledger.broken.extend(breaches.iter().map(|(invariant, _)| *invariant));
+            return;
+        }
+        let (Some((invariant, details)), None) = (breaches.into_iter().next(), &ledger.violation) else {
+            return;
+        };
         let (node, events) = (self.nodes[node].name.clone(), ledger.trace.len());
         ledger.violation = Some(Violation { invariant, details, time: self.now(), node, events });
         self.stopped.set(1);
@@ -406,23 +527,41 @@ impl World {
 }
 
 impl Node {
+    /// One whose switch shares with the first one's what no switch changes.
     fn new(
         number: usize,
         parallel: usize,
-        kube: &Kube,
-        entropy: &Entropy,
-        random: &Random,
+        first: Option<&Self>,
+        (kube, entropy, random): (&Kube, &Entropy, &Random),
     ) -> Result<Self, Error> {
         let name = format!("node-{number}");
-        let vrs = Vrs::new(entropy.clone(), &VrsOptions { empty: false, system_id: name.clone() });
-        let vrs = vrs.map_err(|error| Error::Site(error.to_string()))?;
+        let options = VrsOptions { empty: false, system_id: name.clone() };
+        let vrs = match first {
+            Some(first) => first.vrs.twin(entropy.clone(), &options),
+            None => Vrs::new(entropy.clone(), &options).map_err(|error| Error::Site(error.to_string()))?,
+        };
         invariant::foreign::plant(&vrs);
         let token = format!("token-of-{name}");
         kube.add_token(&token);
         kube.create(json!({"kind": "Node", "metadata": {"name": name}}))
             .map_err(|error| Error::Site(error.to_string()))?;
-        let (files, kernel) = (node_files(&name, token), Kernel::new(random.clone()));
-        Ok(Self { name, vrs, kernel, files, log: RecentLog::default(), slots: Semaphore::new(parallel) })
+        // Characters that a key has, too, and that stand nowhere else.
+        let key = format!("KeyOf{}", name.replace('-', "x"));
+        let secrets = vec![token.clone(), key.clone()];
+        let kernel = Kernel::Simulated(SimulatedKernel::new(random.clone()));
+        let (log, slots) = (RecentLog::default(), Semaphore::new(parallel));
+        let (directory, files) = (config_directory(&name), node_files(&name, token, &key));
+        Ok(Self { name, vrs, kernel, files, log, slots, secrets, directory })
+    }
+
+    /// The files of the journal that tell of a sandbox.
+    pub(crate) fn records_of(&self, sandbox: &str) -> Vec<PathBuf> {
+        let state = self.directory.join("state");
+        match &self.kernel {
+            Kernel::Simulated(_) => self.files.mentioning(&state, sandbox),
+            #[cfg(target_os = "linux")]
+            Kernel::Real(_) => host::mentioning(&state, sandbox),
+        }
     }
 }
 
@@ -477,7 +616,7 @@ pub fn config_directory(node: &str) -> PathBuf {
     Path::new("/etc/nuage").join(node)
 }
 
-fn node_files(name: &str, token: String) -> MemoryFiles {
+fn node_files(name: &str, token: String, key: &str) -> MemoryFiles {
     let files = MemoryFiles::default();
     let directory = config_directory(name);
     let texts = node::files(&NodeFiles {
@@ -487,7 +626,10 @@ fn node_files(name: &str, token: String) -> MemoryFiles {
         kube: format!("https://{KUBE}"),
         token,
         authority: PEM.to_owned(),
-        client: Identity { certificate: PEM.to_owned(), key: PEM.to_owned() },
+        client: Identity {
+            certificate: PEM.to_owned(),
+            key: format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n"),
+        },
     });
     for (file, text) in texts {
         // Memory refuses nothing.

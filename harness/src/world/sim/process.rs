@@ -153,6 +153,16 @@ impl Links for Guarded<dyn Links> {
         self.link_check()?;
         self.inner.underlay_mtu().await
     }
+
+    async fn names(&self) -> Result<Vec<String>, LinkError> {
+        self.link_check()?;
+        self.inner.names().await
+    }
+
+    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+        self.link_check()?;
+        self.inner.namespaces().await
+    }
 }
 
 impl Files for Guarded<dyn Files> {

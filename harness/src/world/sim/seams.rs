@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,14 @@ pub struct MemoryFiles {
 impl MemoryFiles {
     fn files(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Vec<u8>>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The files below a directory that have this text in them.
+    pub fn mentioning(&self, directory: &Path, text: &str) -> Vec<PathBuf> {
+        let files = self.files();
+        let below = files.range(directory.to_owned()..).take_while(|(path, _)| path.starts_with(directory));
+        let has = |content: &[u8]| std::str::from_utf8(content).is_ok_and(|content| content.contains(text));
+        below.filter(|(_, content)| has(content)).map(|(path, _)| path.clone()).collect()
     }
 }
 
@@ -85,7 +93,9 @@ impl Files for MemoryFiles {
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
         let files = self.files();
-        let inside = files.keys().filter(|path| path.parent() == Some(directory));
+        let below = files.range(directory.to_owned()..).map(|(path, _)| path);
+        let below = below.take_while(|path| path.starts_with(directory));
+        let inside = below.filter(|path| path.parent() == Some(directory));
         Ok(inside.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
     }
 
@@ -99,30 +109,49 @@ impl Files for MemoryFiles {
     }
 }
 
-/// How many lines of a node's log are remembered: those of the last few hundred calls.
-const RECENT_LINES: usize = 1000;
+/// How many lines of a node's log are remembered: those of the last calls, for who looks into a failure.
+const RECENT_LINES: usize = 100;
 
 /// What the calls on a node said about themselves lately.
 #[derive(Clone, Debug, Default)]
-pub struct RecentLog(Arc<Mutex<VecDeque<String>>>);
+pub struct RecentLog(Arc<Mutex<Lines>>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    recent: VecDeque<String>,
+    /// What nobody has looked at yet, lines and figures.
+    unseen: Vec<String>,
+}
 
 impl RecentLog {
+    fn state(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The lines, oldest first.
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.state().recent.iter().cloned().collect()
+    }
+
+    /// Lines, and figures handed to the audit, since this was last asked.
+    pub fn take_unseen(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().unseen)
     }
 }
 
 impl Log for RecentLog {
     fn write(&self, _file: &LogFile, line: &str) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == RECENT_LINES {
-            lines.pop_front();
+        let mut state = self.state();
+        if state.recent.len() == RECENT_LINES {
+            state.recent.pop_front();
         }
-        lines.push_back(line.to_owned());
+        state.recent.push_back(line.to_owned());
+        state.unseen.push(line.to_owned());
     }
 
-    fn report(&self, _socket: &Path, _datagram: &[u8]) {}
+    fn report(&self, _socket: &Path, datagram: &[u8]) {
+        self.state().unseen.push(String::from_utf8_lossy(datagram).into_owned());
+    }
 }
 
 /// The one time of day of the simulated world: the plugin's is the emulators'.
@@ -142,11 +171,27 @@ pub(super) struct SimulatedSwitch {
     pub(super) operation: Arc<str>,
     pub(super) life: Life,
     pub(super) random: Random,
+    pub(super) attempts: Attempts,
+}
+
+/// How many connections and requests a process has made.
+#[derive(Clone, Debug, Default)]
+pub struct Attempts(Arc<AtomicU64>);
+
+impl Attempts {
+    fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 #[async_trait]
 impl Switch for SimulatedSwitch {
     async fn connect(&self, _endpoint: &str) -> io::Result<Box<dyn Stream>> {
+        self.attempts.count();
         on_its_way(&self.random).await;
         let stream = self.vrs.connect_as(&self.operation).ok_or(io::ErrorKind::ConnectionRefused)?;
         Ok(Box::new(Wire::new(stream, Some(&self.life), self.random.clone())))
@@ -177,6 +222,8 @@ pub struct SimulatedHttp {
     pub faults: Faults,
     /// The run's randomness.
     pub random: Random,
+    /// Counts requests.
+    pub attempts: Attempts,
 }
 
 impl SimulatedHttp {
@@ -186,6 +233,7 @@ impl SimulatedHttp {
         BoxCloneSyncService::new(tower::service_fn(move |request: http::Request<bytes::Bytes>| {
             let this = this.clone();
             async move {
+                this.attempts.count();
                 on_its_way(&this.random).await;
                 let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
                 let service =

@@ -1,6 +1,12 @@
-//! One run of a scenario: sets the world up, lets loads and faults go, checks what is expected. The same scenario and seed
-//! give the same report, trace included, but for the real time it took.
+//! One run of a scenario: sets the world up, lets loads and faults go (safety), heals what is wrong and sees that all gets on
+//! (liveness), checks what is expected. The same scenario and seed give the same report, trace included.
 
+#[cfg(target_os = "linux")]
+mod host;
+mod liveness;
+pub mod pool;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +22,11 @@ use crate::scenario::Scenario;
 use crate::world::sim::ledger::Violation;
 use crate::world::sim::{Tampering, World};
 
+#[cfg(target_os = "linux")]
+pub use host::run_on_host;
+
 /// A run that takes longer in virtual time hangs.
-const VIRTUAL_LIMIT: Duration = Duration::from_hours(24);
+const VIRTUAL_LIMIT: Duration = Duration::from_hours(48);
 /// How many events before a violation are shown.
 const SHOWN_EVENTS: usize = 8;
 
@@ -36,10 +45,14 @@ pub struct Report {
     pub adds: usize,
     /// How many DELs were called.
     pub dels: usize,
-    /// How long it took in virtual time.
+    /// How long it took in virtual time; in a real world, in real time.
     pub simulated: Duration,
+    /// Whether it was a real world.
+    pub is_real: bool,
     /// The broken invariant, if one is.
     pub violation: Option<Violation>,
+    /// All invariants that were ever broken, of a run that goes on in spite of them.
+    pub broken: BTreeSet<&'static str>,
     /// Expectations that do not hold.
     pub failures: Vec<String>,
     /// Which fault struck what.
@@ -73,7 +86,8 @@ impl Report {
 
     /// The line that runs it again.
     pub fn replay(&self) -> String {
-        format!("harness replay --seed {} {}", self.seed, self.path)
+        let verb = if self.is_real { "run --world host" } else { "replay" };
+        format!("harness {verb} --seed {} {}", self.seed, self.path)
     }
 
     /// What went wrong, in lines for people.
@@ -106,26 +120,33 @@ pub fn run(scenario: &Scenario, seed: u64) -> Result<Report, Error> {
 pub fn run_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<Report, Error> {
     simulate(async {
         let world = World::new(&scenario.cluster.draw(seed), seed, tampering)?;
-        let failures = carry_out(scenario, seed, &world).await;
-        world.check_all();
-        world.end();
-        let coverage = world.coverage();
-        let mut ledger = world.ledger();
-        let count = |command: &str| ledger.calls.get(command).copied().unwrap_or(0);
-        Ok(Report {
-            scenario: scenario.name.clone(),
-            path: scenario.path.clone(),
-            seed,
-            pods: ledger.pods,
-            adds: count("ADD"),
-            dels: count("DEL"),
-            simulated: Duration::from_millis(world.now()),
-            failures,
-            violation: ledger.violation.take(),
-            coverage,
-            trace: std::mem::take(&mut ledger.trace),
-        })
+        let failures = carry_out(scenario, seed, &world, VIRTUAL_LIMIT).await;
+        Ok(conclude(scenario, seed, &world, failures))
     })?
+}
+
+/// Looks at everything once more, and writes down what was found.
+fn conclude(scenario: &Scenario, seed: u64, world: &World, failures: Vec<String>) -> Report {
+    world.check_all();
+    world.end();
+    let coverage = world.coverage();
+    let mut ledger = world.ledger();
+    let count = |command: &str| ledger.calls.get(command).copied().unwrap_or(0);
+    Report {
+        scenario: scenario.name.clone(),
+        path: scenario.path.clone(),
+        seed,
+        pods: ledger.pods,
+        adds: count("ADD"),
+        dels: count("DEL"),
+        simulated: Duration::from_millis(world.now()),
+        is_real: world.is_real(),
+        failures,
+        violation: ledger.violation.take(),
+        broken: std::mem::take(&mut ledger.broken),
+        coverage,
+        trace: std::mem::take(&mut ledger.trace),
+    }
 }
 
 /// Runs something on virtual time, on this thread alone.
@@ -140,7 +161,7 @@ pub(crate) fn simulate<T>(future: impl Future<Output = T>) -> Result<T, Error> {
     Ok(LocalSet::new().block_on(&runtime, future))
 }
 
-async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>) -> Vec<String> {
+async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>, limit: Duration) -> Vec<String> {
     world.event(None, "begin", json!({"scenario": scenario.title, "seed": seed}));
     let pods = Pods::new(Arc::clone(world));
     let mut loads = JoinSet::new();
@@ -163,6 +184,9 @@ async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>) -> Vec<St
                 failures.push(format!("{name}: declared, and never happened"));
             }
         }
+        if !scenario.faults.is_empty() {
+            failures.extend(liveness::check(world, &pods).await);
+        }
         for expectation in &scenario.expectations {
             failures.extend(expectation.check(world).await.err());
         }
@@ -171,8 +195,8 @@ async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>) -> Vec<St
     let failures = tokio::select! {
         biased;
         () = world.stopped() => Vec::new(),
-        result = timeout(VIRTUAL_LIMIT, everything) => {
-            result.unwrap_or_else(|_| vec![format!("not over after {VIRTUAL_LIMIT:?} of virtual time")])
+        result = timeout(limit, everything) => {
+            result.unwrap_or_else(|_| vec![format!("not over after {limit:?}")])
         }
     };
     world.event(None, "end", json!({}));

@@ -1,14 +1,17 @@
 //! The resource model: which entities there are, what attributes and children they have and which verbs they
-//! know, read from the data file beside this one. Never holds behaviour: adding an entity is adding data.
+//! know, read from the data file beside this one, which generate.py makes. Never holds behaviour: adding an entity is
+//! adding data.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 /// The data file. Its first line names the source of its facts.
 const TEXT: &str = include_str!("model.json");
+/// The attributes that every entity which has them is found by.
+const INDEXED: [Name; 2] = ["name", "externalID"];
 
 /// The name of an entity or attribute: a piece of the data file, so that objects never hold copies of names.
 pub(super) type Name = &'static str;
@@ -21,7 +24,9 @@ pub(super) const ROOT: Name = "me";
 pub(super) struct Model {
     /// Where the facts are from.
     source: Name,
-    entities: BTreeMap<Name, Entity>,
+    pub(super) entities: BTreeMap<Name, Entity>,
+    /// Types that only occur within attributes.
+    pub(super) values: BTreeMap<Name, BTreeMap<Name, Attribute>>,
     #[serde(skip)]
     resources: BTreeMap<Name, Name>,
 }
@@ -31,6 +36,8 @@ pub(super) struct Model {
 pub(super) struct Entity {
     /// The path segment of its collections.
     pub(super) resource: Name,
+    /// What the SDKs call it.
+    pub(super) class: Name,
     /// Of R, U and D: what a single object allows.
     pub(super) verbs: Name,
     /// The attribute whose value is unique below one parent.
@@ -43,25 +50,37 @@ pub(super) struct Entity {
     pub(super) attributes: BTreeMap<Name, Attribute>,
 }
 
-/// A collection below an object.
+/// A collection below an object. In the data file: `CR`, `R by ATTRIBUTE` or `RU member`.
 #[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'static"), rename_all = "camelCase", deny_unknown_fields)]
+#[serde(bound(deserialize = "'de: 'static"), try_from = "Name")]
 pub(super) struct Edge {
-    /// Of C, R and U: what the collection allows.
+    /// Of C, R, U and D: what the collection allows.
     pub(super) verbs: Name,
     /// The attribute of the child that names the parent, where the child does not lie below it.
-    #[serde(default)]
     pub(super) by: Option<Name>,
     /// Whether the two are associated, neither owning the other.
-    #[serde(default)]
     pub(super) member: bool,
+}
+
+impl TryFrom<Name> for Edge {
+    type Error = String;
+
+    fn try_from(text: Name) -> Result<Self, String> {
+        let words: Vec<Name> = text.split(' ').collect();
+        match *words.as_slice() {
+            [verbs] => Ok(Self { verbs, by: None, member: false }),
+            [verbs, "member"] => Ok(Self { verbs, by: None, member: true }),
+            [verbs, "by", attribute] => Ok(Self { verbs, by: Some(attribute), member: false }),
+            _ => Err(format!("{text} is no edge")),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "'de: 'static"), rename_all = "camelCase", deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in the data file")]
 pub(super) struct Attribute {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     pub(super) kind: Kind,
     /// Values that are allowed; any where empty.
     #[serde(default)]
@@ -93,9 +112,10 @@ pub(super) struct Attribute {
     pub(super) default: Value,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
+    #[default]
     String,
     Integer,
     Float,
@@ -105,13 +125,25 @@ pub(super) enum Kind {
 }
 
 impl Model {
-    /// Reads the data file that is compiled in.
-    #[expect(clippy::expect_used, reason = "the text is compiled in, and each test reads it")]
+    /// The data file that is compiled in; read once in a process.
     pub(super) fn load() -> Arc<Self> {
+        static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| Arc::new(Model::read()));
+        Arc::clone(&MODEL)
+    }
+
+    #[expect(clippy::expect_used, reason = "the text is compiled in, and each test reads it")]
+    fn read() -> Self {
         let mut model: Self = serde_json::from_str(TEXT).expect("the data file is a model");
         tracing::debug!(source = model.source, entities = model.entities.len(), "resource model");
         model.resources = model.entities.iter().map(|(name, entity)| (entity.resource, *name)).collect();
-        Arc::new(model)
+        for entity in model.entities.values_mut() {
+            for name in INDEXED {
+                if let Some(attribute) = entity.attributes.get_mut(name) {
+                    attribute.indexed = true;
+                }
+            }
+        }
+        model
     }
 
     /// An entity and its name as the data file has it.
@@ -159,12 +191,42 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_one_of_the_choices() {
+    fn there_are_the_322_entities_of_the_sdk_each_at_a_path_of_its_own() {
+        let model = Model::load();
+        assert_eq!((model.entities.len(), model.values.len()), (311, 11));
+        assert_eq!(model.resources.len(), model.entities.len());
+        let edges = model.entities.values().map(|entity| entity.children.len()).sum::<usize>();
+        assert_eq!(edges, 1_727);
+    }
+
+    #[test]
+    fn verbs_are_known_and_members_can_be_assigned_or_only_read() {
+        for (name, entity) in &Model::load().entities {
+            assert!(entity.verbs.chars().all(|verb| "RUD".contains(verb)), "{name}");
+            for (child, edge) in &entity.children {
+                assert!(edge.verbs.chars().all(|verb| "CRUD".contains(verb)), "{name} -> {child}");
+                assert!(!(edge.member && edge.verbs.contains('C')), "{name} -> {child}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_default_is_one_of_the_choices_and_of_the_type() {
         for (name, entity) in &Model::load().entities {
             for (attribute, facts) in &entity.attributes {
                 if let (Value::String(default), false) = (&facts.default, facts.choices.is_empty()) {
                     assert!(facts.choices.contains(&default.as_str()), "{name}.{attribute}");
                 }
+                let fits = match (&facts.default, facts.kind) {
+                    (Value::Null, _) => true,
+                    (default, Kind::String) => default.is_string(),
+                    (default, Kind::Integer) => default.is_i64(),
+                    (default, Kind::Float) => default.is_number(),
+                    (default, Kind::Boolean) => default.is_boolean(),
+                    (default, Kind::List) => default.is_array(),
+                    (default, Kind::Object) => default.is_object(),
+                };
+                assert!(fits, "{name}.{attribute}: {}", facts.default);
             }
         }
     }

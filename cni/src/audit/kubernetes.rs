@@ -1,0 +1,388 @@
+//! Pods by the API server of Kubernetes or OpenShift: a watch of this node's, resumed where it broke and listed anew where that
+//! is not possible, by `kube` over our HTTP seam. What it knows counts only while the watch stands.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use kube::api::{Api, ListParams};
+use kube::core::{ApiResource, Object};
+use kube::runtime::watcher::{self, Event};
+use serde::Deserialize;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tower::ServiceExt as _;
+
+use super::backoff::{Backoff, spread};
+use super::containers::{Containers, Life, PodInfo, Pods, Testimony, Word};
+use super::node_name;
+use crate::config::VspConfig;
+use crate::host::{BoxBody, BoxError, Host, HttpService, TlsIdentity};
+use crate::orchestrator::Pod;
+
+/// Pods a page: a page of large pods is a few megabytes, and is in memory while it is read.
+const PAGE: u32 = 100;
+/// No page or object is longer, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// How long one exchange that is no watch may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// After so long everything is listed anew: an event that was lost costs no more.
+const RELIST: Duration = Duration::from_mins(20);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// More pods than any node runs.
+const MAX_PODS: usize = 10_000;
+
+/// A pod as far as it is read: whatever else a later version has in it is no reason to refuse it.
+type ApiPod = Object<Spec, Status>;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    host_network: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    phase: Option<String>,
+}
+
+/// What a static pod's runtime knows it by.
+const ALIASES: [&str; 2] = ["kubernetes.io/config.mirror", "kubernetes.io/config.hash"];
+
+fn read(pod: &ApiPod) -> PodInfo {
+    let annotation = |name: &&str| pod.metadata.annotations.as_ref()?.get(*name).cloned();
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    PodInfo {
+        namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+        name: pod.metadata.name.clone().unwrap_or_default(),
+        uid: pod.metadata.uid.clone().unwrap_or_default(),
+        aliases: ALIASES.iter().filter_map(annotation).collect(),
+        life: match phase {
+            Some("Succeeded" | "Failed") => Life::Finished,
+            Some("Pending") | None => Life::Pending,
+            Some(_) => Life::Running,
+        },
+        host_network: pod.spec.host_network.unwrap_or(false),
+    }
+}
+
+fn resource() -> ApiResource {
+    ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&())
+}
+
+/// The API server, reached as the vsp file says; its credentials are read at each request, so that a rotated token counts.
+#[derive(Clone)]
+pub struct ApiServer(Arc<Shared>);
+
+struct Shared {
+    host: Host,
+    vsp: VspConfig,
+    /// The last client, and for which identity.
+    client: Mutex<Option<(Vec<u8>, HttpService)>>,
+    watch: Mutex<Watch>,
+}
+
+impl std::fmt::Debug for ApiServer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("ApiServer")
+    }
+}
+
+/// What the watch has told.
+#[derive(Debug, Default)]
+struct Watch {
+    pods: Pods,
+    /// A list that is being read; whole or not at all.
+    incoming: Option<Pods>,
+    /// Whether a list has been read whole.
+    listed: bool,
+    /// Whether the watch stands.
+    stands: bool,
+    /// Why it does not.
+    trouble: String,
+}
+
+/// A body, whole and within its bound.
+async fn whole(mut body: BoxBody) -> Result<Bytes, String> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| describe(&*error))?;
+        bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        if bytes.len() > MAX_ANSWER_BYTES {
+            return Err(format!("an answer of more than {MAX_ANSWER_BYTES} bytes"));
+        }
+    }
+    Ok(bytes.into())
+}
+
+/// What tells one identity from another.
+fn fingerprint(identity: &TlsIdentity) -> Vec<u8> {
+    let client = identity.client.as_ref().map(|(chain, key)| [chain.as_slice(), key].concat());
+    [identity.authorities.as_slice(), &client.unwrap_or_default()].concat()
+}
+
+impl ApiServer {
+    /// The API server of the vsp file.
+    pub fn new(host: Host, vsp: VspConfig) -> Self {
+        Self(Arc::new(Shared { host, vsp, client: Mutex::default(), watch: Mutex::default() }))
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.0.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client of `kube` over our seam.
+    pub(super) fn client(&self) -> kube::Client {
+        let this = self.clone();
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let this = this.clone();
+            let sent: BoxFuture<'static, Result<Response<BoxBody>, BoxError>> =
+                Box::pin(async move { this.send(request).await });
+            sent
+        });
+        kube::Client::new(service, "default")
+    }
+
+    fn service(&self, identity: &TlsIdentity) -> Result<HttpService, BoxError> {
+        let mut client = self.0.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = fingerprint(identity);
+        if let Some((_, service)) = client.as_ref().filter(|(known, _)| *known == wanted) {
+            return Ok(service.clone());
+        }
+        let service = self.0.host.http.client(identity)?;
+        *client = Some((wanted, service.clone()));
+        Ok(service)
+    }
+
+    /// One exchange. A watch's answer is handed on as it comes; every other is read here, within its time and bound.
+    async fn send(&self, request: Request<kube::client::Body>) -> Result<Response<BoxBody>, BoxError> {
+        let config = self.0.vsp.kubeconfig(&*self.0.host.files)?;
+        let told = |error: BoxError| describe(&*error);
+        let service = self.service(&config.identity).map_err(told)?;
+        let (mut head, body) = request.into_parts();
+        let path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        head.uri = format!("{}{path}", config.server).parse()?;
+        if let Some(token) = &config.token {
+            let mut value = http::HeaderValue::try_from(format!("Bearer {token}"))?;
+            value.set_sensitive(true);
+            head.headers.insert(http::header::AUTHORIZATION, value);
+        }
+        let is_watch = head.uri.query().is_some_and(|query| query.contains("watch=true"));
+        let request = Request::from_parts(head, body.collect_bytes().await?);
+        let answer = timeout(PATIENCE, service.oneshot(request)).await?.map_err(told)?;
+        if is_watch {
+            if answer.status().is_success() {
+                let mut watch = self.watch();
+                watch.stands = true;
+                watch.trouble.clear();
+            }
+            return Ok(answer);
+        }
+        let (head, body) = answer.into_parts();
+        let body = timeout(PATIENCE, whole(body)).await??;
+        let body = Full::<Bytes>::new(body).map_err(|never| match never {}).boxed_unsync();
+        Ok(Response::from_parts(head, body))
+    }
+
+    /// One pod, by name.
+    async fn get(&self, pod: &Pod) -> Word<Option<PodInfo>> {
+        let api: Api<ApiPod> = Api::namespaced_with(self.client(), &pod.namespace, &resource());
+        match api.get_opt(&pod.name).await {
+            Ok(found) => Word::Told(found.as_ref().map(read)),
+            Err(error) => Word::Silent(describe(&error)),
+        }
+    }
+
+    /// All pods of a node, now.
+    async fn list(&self, node: &str) -> Word<Pods> {
+        let api: Api<ApiPod> = Api::all_with(self.client(), &resource());
+        let mut parameters = ListParams::default().fields(&of_node(node)).limit(PAGE);
+        let mut pods = Pods::default();
+        loop {
+            match api.list(&parameters).await {
+                Ok(page) => {
+                    page.items.iter().for_each(|pod| pods.insert(read(pod)));
+                    if pods.len() > MAX_PODS {
+                        return Word::Silent(format!("more than {MAX_PODS} pods on one node"));
+                    }
+                    match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                        Some(token) => parameters = parameters.continue_token(&token),
+                        None => return Word::Told(pods),
+                    }
+                }
+                Err(error) => return Word::Silent(describe(&error)),
+            }
+        }
+    }
+
+    fn take(&self, event: Event<ApiPod>) {
+        let mut watch = self.watch();
+        match event {
+            Event::Init => watch.incoming = Some(Pods::default()),
+            Event::InitApply(pod) => {
+                if let Some(incoming) = &mut watch.incoming
+                    && incoming.len() < MAX_PODS
+                {
+                    incoming.insert(read(&pod));
+                }
+            }
+            Event::InitDone => {
+                if let Some(incoming) = watch.incoming.take() {
+                    watch.pods = incoming;
+                    watch.listed = true;
+                }
+            }
+            Event::Apply(pod) => {
+                if watch.pods.len() < MAX_PODS {
+                    watch.pods.insert(read(&pod));
+                }
+            }
+            Event::Delete(pod) => watch.pods.remove(pod.metadata.uid.as_deref().unwrap_or_default()),
+        }
+    }
+
+    /// Finds out what this node is called, however long that takes.
+    async fn find_name(&self, given: Option<String>) -> String {
+        let mut backoff = Backoff::new("name/api", FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            match node_name::find(self, &*self.0.host.files, given.as_deref()).await {
+                Word::Told(name) => return name,
+                Word::Silent(reason) => self.watch().trouble = reason,
+            }
+            sleep(backoff.pause()).await;
+        }
+    }
+
+    /// Watches for ever.
+    async fn follow(&self, given: Option<String>) {
+        let node = &self.find_name(given).await;
+        let config = watcher::Config::default().fields(&of_node(node)).page_size(PAGE);
+        let mut backoff = Backoff::new(format!("{node}/api"), FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            let api: Api<ApiPod> = Api::all_with(self.client(), &resource());
+            let mut events = Box::pin(watcher::watcher(api, config.clone()));
+            let until = Instant::now() + spread(&format!("{node}/relist"), RELIST);
+            loop {
+                let next = tokio::select! {
+                    biased;
+                    next = events.next() => next,
+                    () = sleep_until(until) => None,
+                };
+                match next {
+                    Some(Ok(event)) => {
+                        let is_news = !matches!(event, Event::Init);
+                        self.take(event);
+                        if is_news {
+                            backoff.reset();
+                        }
+                    }
+                    Some(Err(error)) => {
+                        {
+                            let mut watch = self.watch();
+                            watch.stands = false;
+                            watch.trouble = describe(&error);
+                        }
+                        sleep(backoff.pause()).await;
+                    }
+                    None => break,
+                }
+            }
+        }
+    }
+}
+
+fn of_node(node: &str) -> String {
+    format!("spec.nodeName={node}")
+}
+
+/// An error with its causes, on one line. kube's own say nothing of credentials: they never see them.
+pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    const SHOWN: usize = 300;
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).take(SHOWN).collect()
+}
+
+/// Pods by a list at each observation: for a single pass.
+#[derive(Debug)]
+pub struct ListedPods {
+    api: ApiServer,
+    node: String,
+}
+
+impl ListedPods {
+    /// The pods of `node`.
+    pub fn new(api: ApiServer, node: String) -> Self {
+        Self { api, node }
+    }
+}
+
+fn no_runtime() -> Word<super::containers::Sandboxes> {
+    Word::Silent("no runtime is asked".to_owned())
+}
+
+#[async_trait]
+impl Containers for ListedPods {
+    async fn observe(&self) -> Testimony {
+        Testimony { pods: self.api.list(&self.node).await, sandboxes: no_runtime() }
+    }
+
+    async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>> {
+        self.api.get(pod).await
+    }
+}
+
+/// Pods by a watch, which ends with this.
+#[derive(Debug)]
+pub struct WatchedPods {
+    api: ApiServer,
+    task: JoinHandle<()>,
+}
+
+impl WatchedPods {
+    /// Begins to watch the pods of a node: the one of this name, or the one that this host is.
+    pub fn start(api: ApiServer, name: Option<String>) -> Self {
+        let watching = api.clone();
+        let task = tokio::spawn(async move { watching.follow(name).await });
+        Self { api, task }
+    }
+}
+
+impl Drop for WatchedPods {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[async_trait]
+impl Containers for WatchedPods {
+    async fn observe(&self) -> Testimony {
+        let watch = self.api.watch();
+        let pods = match (watch.listed, watch.stands) {
+            (true, true) => Word::Told(watch.pods.clone()),
+            (false, _) if watch.trouble.is_empty() => {
+                Word::Silent("they have not been listed yet".to_owned())
+            }
+            _ => Word::Silent(watch.trouble.clone()),
+        };
+        Testimony { pods, sandboxes: no_runtime() }
+    }
+
+    async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>> {
+        self.api.get(pod).await
+    }
+}
