@@ -12,3 +12,14 @@ relabel() {
   fi
 }
 
+# Asks systemd; not at all where there is none, and nothing about running services where it does not run: in a root that is
+# being made a service can only be enabled.
+service() {
+  command -v systemctl > /dev/null 2>&1 || return 0
+  case $1 in
+    enable | disable) ;;
+    *) [ -d /run/systemd/system ] || return 0 ;;
+  esac
+  systemctl "$@" || echo "nuage-cni: systemctl $* failed" >&2
+}
+

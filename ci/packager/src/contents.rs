@@ -5,8 +5,15 @@ use crate::error::Error;
 use crate::{Executables, Version};
 
 /// Every executable that is shipped.
-pub const EXECUTABLES: &[&str] =
-    &["emulator", "harness", "loopback", "nuage-cni-k8s", "nuage-cni-mesos", "nuage-cni-openshift"];
+pub const EXECUTABLES: &[&str] = &[
+    "emulator",
+    "harness",
+    "loopback",
+    "nuage-audit",
+    "nuage-cni-k8s",
+    "nuage-cni-mesos",
+    "nuage-cni-openshift",
+];
 
 /// Which of the packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +70,8 @@ pub enum Content {
     Executable(&'static str),
     /// A file that an operator edits: an upgrade never overwrites what was changed.
     Config(&'static str),
+    /// A file that is the package's alone.
+    Text(&'static str),
     /// The licence.
     License(&'static str),
     /// A symbolic link to this path.
@@ -86,7 +95,7 @@ pub struct Row {
     format: Option<Format>,
 }
 
-use Content::{Config, Directory, Executable, License, Link};
+use Content::{Config, Directory, Executable, License, Link, Text};
 use Product::{Kubernetes, Mesos, OpenShift};
 
 const fn row(path: &'static str, mode: u32, content: Content, products: &'static [Product]) -> Row {
@@ -101,6 +110,19 @@ const ALL: &[Product] = &Product::ALL;
 const LICENSE: &str = include_str!("../../../LICENSE");
 const NODE_YAML: &str = include_str!("../assets/nuage-cni.yaml");
 
+/// The audit's unit for an orchestrator.
+macro_rules! unit {
+    ($orchestrator:literal) => {
+        concat!(
+            include_str!("../assets/unit-head"),
+            "ExecStart=/usr/bin/nuage-audit --orchestrator ",
+            $orchestrator,
+            " run\n",
+            include_str!("../assets/unit-tail")
+        )
+    };
+}
+
 /// The packages.
 const PACKAGES: &[Row] = &[
     // Where the original packages had them, and a link from where runtimes or people look.
@@ -110,6 +132,11 @@ const PACKAGES: &[Row] = &[
     row("/usr/bin/nuage-cni-openshift", 0o777, Link("/opt/cni/bin/nuage-cni-openshift"), &[OpenShift]),
     row("/usr/bin/nuage-cni-mesos", 0o755, Executable("nuage-cni-mesos"), &[Mesos]),
     row("/opt/cni/bin/nuage-cni-mesos", 0o777, Link("/usr/bin/nuage-cni-mesos"), &[Mesos]),
+    row("/usr/bin/nuage-audit", 0o755, Executable("nuage-audit"), ALL),
+    // Not executable, as it once was; changes go to a drop-in, so that an upgrade brings the unit that its audit needs.
+    row("/etc/systemd/system/nuage-cni.service", 0o644, Text(unit!("k8s")), &[Kubernetes]),
+    row("/etc/systemd/system/nuage-cni.service", 0o644, Text(unit!("openshift")), &[OpenShift]),
+    row("/etc/systemd/system/nuage-cni.service", 0o644, Text(unit!("mesos")), &[Mesos]),
     // Configuration.
     row("/etc/default/nuage-cni.yaml", 0o644, Config(NODE_YAML), ALL),
     row(
@@ -190,7 +217,7 @@ impl Content {
     {
         Ok(match self {
             Self::Executable(name) => Some(executables.get(name)?),
-            Self::Config(text) | Self::License(text) => Some(text.as_bytes()),
+            Self::Config(text) | Self::License(text) | Self::Text(text) => Some(text.as_bytes()),
             Self::Link(_) | Self::Directory => None,
         })
     }

@@ -66,6 +66,7 @@ pub const ALL: &[Image] = &[
             executable("/opt/cni/bin/nuage-cni-k8s", "nuage-cni-k8s"),
             executable("/opt/cni/bin/nuage-cni-mesos", "nuage-cni-mesos"),
             executable("/opt/cni/bin/nuage-cni-openshift", "nuage-cni-openshift"),
+            executable("/usr/bin/nuage-audit", "nuage-audit"),
             LICENSE,
         ],
         environment: &["PATH=/opt/cni/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],

@@ -1,6 +1,7 @@
 //! What a package does beside placing its files. RPM and dpkg call at different moments with different words; what is done
-//! is the same: the VRS learns of a first installation and of a removal, `SELinux` labels are set. Whatever fails is told and
-//! never fails the package's installation: half a package is worse than an unknown platform.
+//! is the same: the VRS learns of a first installation and of a removal, the audit is enabled and started, or started anew,
+//! or stopped, and `SELinux` labels are set. Whatever fails is told and never fails the package's installation: half a package
+//! is worse than an unknown platform.
 
 use crate::contents::{Item, Product};
 use crate::lines;
@@ -18,10 +19,14 @@ pub struct Rpm {
     pub after_removal: Option<String>,
 }
 
-/// What happens on a first installation, on every one, before a removal and after it: lines of shell.
+/// The audit's service.
+const SERVICE: &str = "nuage-cni.service";
+
+/// What happens on every installation, then on a first one or on an upgrade; before a removal and after it: lines of shell.
 struct Steps {
-    first: Vec<String>,
     always: Vec<String>,
+    first: Vec<String>,
+    upgrade: Vec<String>,
     before_removal: Vec<String>,
     after_removal: Vec<String>,
 }
@@ -29,17 +34,22 @@ struct Steps {
 fn steps(product: Product, items: &[Item]) -> Steps {
     let paths: Vec<&str> = items.iter().map(|item| item.path.as_str()).collect();
     let mut steps = Steps {
+        always: vec![format!("relabel {}", paths.join(" ")), "service daemon-reload".to_owned()],
         first: Vec::new(),
-        always: vec![format!("relabel {}", paths.join(" "))],
-        before_removal: Vec::new(),
+        // One that the operator has stopped stays stopped.
+        upgrade: vec![format!("service --no-block try-restart {SERVICE}")],
+        before_removal: vec![format!("service stop {SERVICE}"), format!("service disable {SERVICE}")],
         // Locks and sockets; the journal stays: attached containers outlive their plugin.
-        after_removal: vec!["rm -rf /run/nuage-cni".to_owned()],
+        after_removal: vec!["rm -rf /run/nuage-cni".to_owned(), "service daemon-reload".to_owned()],
     };
     // The VRS knows no platform of that name for Mesos.
     if product != Product::Mesos {
         steps.first.push("platform add_platform".to_owned());
         steps.before_removal.push("platform remove_platform".to_owned());
     }
+    steps.first.push(format!("service enable {SERVICE}"));
+    // The service says that it is ready once it is; an installation does not wait for a switch.
+    steps.first.push(format!("service --no-block start {SERVICE}"));
     steps
 }
 
@@ -56,7 +66,11 @@ pub fn rpm(product: Product, items: &[Item]) -> Rpm {
     let steps = steps(product, items);
     let script = |body: String| (!body.is_empty()).then(|| format!("{FUNCTIONS}{body}:\n"));
     Rpm {
-        after_install: script(when("[ \"$1\" = 1 ]", &steps.first) + &lines("", &steps.always)),
+        after_install: script(
+            lines("", &steps.always)
+                + &when("[ \"$1\" = 1 ]", &steps.first)
+                + &when("[ \"$1\" -gt 1 ]", &steps.upgrade),
+        ),
         before_removal: script(when("[ \"$1\" = 0 ]", &steps.before_removal)),
         after_removal: script(when("[ \"$1\" = 0 ]", &steps.after_removal)),
     }
@@ -69,8 +83,6 @@ pub fn deb(product: Product, items: &[Item]) -> Vec<(&'static str, String)> {
     // A removed package that was not purged is configured with its old version as an upgraded one is, so the first script
     // leaves a note for the second.
     let note = "/var/lib/nuage-cni/first-installation";
-    let mut first = steps.first.clone();
-    first.push(format!("rm -f {note}"));
     let purge = [
         "rm -rf /var/lib/nuage-cni".to_owned(),
         "rm -f /var/log/cni/nuage-cni.log* /var/log/cni/nuage-daemon.log*".to_owned(),
@@ -85,10 +97,18 @@ pub fn deb(product: Product, items: &[Item]) -> Vec<(&'static str, String)> {
         ),
         (
             "postinst",
-            script(
-                when("[ \"$1\" = configure ]", &steps.always)
-                    + &when(&format!("[ \"$1\" = configure ] && [ -e {note} ]"), &first),
-            ),
+            script(when(
+                "[ \"$1\" = configure ]",
+                &[
+                    steps.always,
+                    vec![format!("if [ -e {note} ]; then"), format!("rm -f {note}")],
+                    steps.first,
+                    vec!["else".to_owned()],
+                    steps.upgrade,
+                    vec!["fi".to_owned()],
+                ]
+                .concat(),
+            )),
         ),
         ("prerm", script(when("[ \"$1\" = remove ]", &steps.before_removal))),
         (

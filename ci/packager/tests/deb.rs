@@ -87,6 +87,13 @@ fn a_deb_is_installed_upgraded_removed_and_purged() {
     }
 }
 
+const RELOAD: &str = "systemctl daemon-reload";
+const ENABLE: &str = "systemctl enable nuage-cni.service";
+const START: &str = "systemctl --no-block start nuage-cni.service";
+const RESTART: &str = "systemctl --no-block try-restart nuage-cni.service";
+const STOP: &str = "systemctl stop nuage-cni.service";
+const DISABLE: &str = "systemctl disable nuage-cni.service";
+
 /// Which root, and what its stand-ins are told at installation, upgrade, removal and a second installation.
 type Case = (fn() -> Root, &'static str, [&'static [&'static str]; 4]);
 
@@ -95,14 +102,45 @@ fn a_debs_scripts_do_what_the_table_says_and_never_fail() {
     if !can_install("a_debs_scripts_do_what_the_table_says_and_never_fail", "dpkg") {
         return;
     }
-    let labels: &[&str] = &["selinuxenabled", "restorecon"];
-    let (add, remove): (&[&str], &[&str]) = (&["add_platform k8s"], &["remove_platform k8s"]);
-    let cases: [Case; 5] = [
-        (Root::new, "nuage-cni-k8s", [&[], &[], &[], &[]]),
-        (|| Root::new().with_vrs(), "nuage-cni-k8s", [add, &[], remove, add]),
-        (|| Root::new().with_vrs(), "nuage-cni-openshift", [add, &[], remove, add]),
-        (|| Root::new().with_vrs(), "nuage-cni-mesos", [&[], &[], &[], &[]]),
-        (|| Root::new().with_broken_vrs().with_selinux(), "nuage-cni-k8s", [labels, labels, &[], labels]),
+    let labels: &[&str] = &["selinuxenabled", "restorecon", ENABLE];
+    let cases: [Case; 6] = [
+        (Root::new, "nuage-cni-k8s", [&[ENABLE], &[], &[DISABLE], &[ENABLE]]),
+        (
+            || Root::new().with_vrs().with_systemd(),
+            "nuage-cni-k8s",
+            [
+                &[RELOAD, "add_platform k8s", ENABLE, START],
+                &[RELOAD, RESTART],
+                &[STOP, DISABLE, "remove_platform k8s", RELOAD],
+                &[RELOAD, "add_platform k8s", ENABLE, START],
+            ],
+        ),
+        (
+            || Root::new().with_vrs(),
+            "nuage-cni-openshift",
+            [
+                &["add_platform k8s", ENABLE],
+                &[],
+                &[DISABLE, "remove_platform k8s"],
+                &["add_platform k8s", ENABLE],
+            ],
+        ),
+        (|| Root::new().with_vrs(), "nuage-cni-mesos", [&[ENABLE], &[], &[DISABLE], &[ENABLE]]),
+        (
+            || Root::new().with_systemd(),
+            "nuage-cni-mesos",
+            [
+                &[RELOAD, ENABLE, START],
+                &[RELOAD, RESTART],
+                &[STOP, DISABLE, RELOAD],
+                &[RELOAD, ENABLE, START],
+            ],
+        ),
+        (
+            || Root::new().with_broken_vrs().with_selinux(),
+            "nuage-cni-k8s",
+            [labels, &["selinuxenabled", "restorecon"], &[DISABLE], labels],
+        ),
     ];
     for (number, (root, package, [at_install, at_upgrade, at_removal, at_return])) in
         cases.into_iter().enumerate()

@@ -29,6 +29,7 @@ fn every_result_is_there_under_its_name_and_has_its_checksum() {
         "nuage-cni-k8s",
         "nuage-cni-openshift",
         "nuage-cni-mesos",
+        "nuage-audit",
         "loopback",
         "emulator",
         "harness",

@@ -55,7 +55,7 @@ fn rpms_are_whole_and_say_what_they_are() {
         configuration.sort();
         let mut expected: Vec<String> = files_of(package)
             .iter()
-            .filter_map(|line| line.strip_prefix("644 "))
+            .filter_map(|line| line.strip_prefix("644 ").filter(|path| !path.ends_with(".service")))
             .map(str::to_owned)
             .collect();
         expected.sort();
@@ -99,6 +99,13 @@ fn an_rpm_is_installed_upgraded_and_removed_and_leaves_nothing_but_what_an_opera
     }
 }
 
+const RELOAD: &str = "systemctl daemon-reload";
+const ENABLE: &str = "systemctl enable nuage-cni.service";
+const START: &str = "systemctl --no-block start nuage-cni.service";
+const RESTART: &str = "systemctl --no-block try-restart nuage-cni.service";
+const STOP: &str = "systemctl stop nuage-cni.service";
+const DISABLE: &str = "systemctl disable nuage-cni.service";
+
 /// Which root, and what its stand-ins are told at installation, upgrade and removal.
 type Case =
     (fn() -> Root, &'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
@@ -109,23 +116,37 @@ fn an_rpms_scriptlets_do_what_the_table_says_and_never_fail() {
     if !can_install(test, "rpm") {
         return;
     }
-    let cases: [Case; 5] = [
-        (Root::new, "nuage-cni-k8s", &[], &[], &[]),
-        (|| Root::new().with_vrs(), "nuage-cni-k8s", &["add_platform k8s"], &[], &["remove_platform k8s"]),
+    let cases: [Case; 6] = [
+        // A root that is being made, without the VRS: enabled all the same.
+        (Root::new, "nuage-cni-k8s", &[ENABLE], &[], &[DISABLE]),
+        (
+            || Root::new().with_systemd(),
+            "nuage-cni-k8s",
+            &[RELOAD, ENABLE, START],
+            &[RELOAD, RESTART],
+            &[STOP, DISABLE, RELOAD],
+        ),
+        (
+            || Root::new().with_vrs().with_systemd(),
+            "nuage-cni-openshift",
+            &[RELOAD, "add_platform k8s", ENABLE, START],
+            &[RELOAD, RESTART],
+            &[STOP, DISABLE, "remove_platform k8s", RELOAD],
+        ),
         (
             || Root::new().with_vrs(),
-            "nuage-cni-openshift",
-            &["add_platform k8s"],
+            "nuage-cni-k8s",
+            &["add_platform k8s", ENABLE],
             &[],
-            &["remove_platform k8s"],
+            &[DISABLE, "remove_platform k8s"],
         ),
-        (|| Root::new().with_vrs(), "nuage-cni-mesos", &[], &[], &[]),
+        (|| Root::new().with_vrs(), "nuage-cni-mesos", &[ENABLE], &[], &[DISABLE]),
         (
             || Root::new().with_broken_vrs().with_selinux(),
             "nuage-cni-k8s",
+            &["selinuxenabled", "restorecon", ENABLE],
             &["selinuxenabled", "restorecon"],
-            &["selinuxenabled", "restorecon"],
-            &[],
+            &[DISABLE],
         ),
     ];
     for (number, (root, package, at_install, at_upgrade, at_removal)) in cases.into_iter().enumerate() {

@@ -145,6 +145,12 @@ impl Root {
         root
     }
 
+    /// A host that runs systemd, not a root that is being made.
+    pub(crate) fn with_systemd(self) -> Self {
+        fs::create_dir_all(self.path("run/systemd/system")).unwrap();
+        self
+    }
+
     pub(crate) fn with_selinux(self) -> Self {
         self.recorder("usr/sbin/selinuxenabled", "selinuxenabled");
         self.recorder("usr/sbin/restorecon", "restorecon");
@@ -223,6 +229,11 @@ pub(crate) fn files_of(package: &str) -> Vec<String> {
         ],
     };
     let mut files: Vec<String> = own.iter().map(|line| (*line).to_owned()).collect();
-    files.push("644 /etc/default/nuage-cni.yaml".to_owned());
+    let common = [
+        "644 /etc/default/nuage-cni.yaml",
+        "644 /etc/systemd/system/nuage-cni.service",
+        "755 /usr/bin/nuage-audit",
+    ];
+    files.extend(common.map(str::to_owned));
     files
 }
