@@ -112,7 +112,14 @@ impl Machine {
     /// Takes everything away that was made here.
     pub(crate) fn clear(&self) {
         let mut state = self.state();
-        let bystander = state.bystander.take().map(|(path, _)| path);
+        state.observe();
+        let bystander = state.bystander.take();
+        // The kernel takes links along with their namespaces, but some time later.
+        let of_bystander = bystander.iter().flat_map(|(_, links)| links.iter().map(|(host, _)| host.clone()));
+        for link in state.links.keys().cloned().chain(of_bystander).filter(|link| !link.is_empty()) {
+            let _ = ip(&["link", "del", &link]);
+        }
+        let bystander = bystander.map(|(path, _)| path);
         let paths: Vec<PathBuf> = state.namespaces.keys().cloned().chain(bystander).collect();
         for path in paths {
             if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
