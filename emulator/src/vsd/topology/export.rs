@@ -10,7 +10,7 @@ use super::{Error, LEFT_OUT, MOST_OBJECTS, Node, PLANNED, Setting, at};
 use crate::vsd::client::{self, Client};
 use crate::vsd::model::{Attribute, Entity, Model, Name, ROOT};
 
-/// The topology of a VSD as a text that [`super::import`] reads.
+/// The topology of a VSD as a text that [`super::import()`] reads.
 ///
 /// # Errors
 /// [`Error::Vsd`], [`Error::TooMany`].
