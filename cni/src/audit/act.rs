@@ -12,7 +12,7 @@ use crate::attach::release::{Notice, release};
 use crate::call::Call;
 use crate::config::NodeConfig;
 use crate::error::Error;
-use crate::host::Host;
+use crate::host::{Host, LockGuard};
 use crate::journal::{Entry, Journal, Record, State, boot_id};
 use crate::log::CallLog;
 use crate::orchestrator::{Orchestrator, Pod};
@@ -87,16 +87,10 @@ impl Hands<'_> {
     /// Takes an attachment away, or delivers what it owes.
     pub async fn release(&self, subject: &Subject) -> Outcome {
         let journal = Journal::new(self.host, self.node);
-        let _guard = match journal.try_lock(subject.lock_name()) {
-            Ok(Some(guard)) => guard,
-            Ok(None) => return Outcome::Busy,
-            Err(error) => return Outcome::Failed(error),
+        let _guard = match hold(&journal, subject) {
+            Ok(guard) => guard,
+            Err(outcome) => return outcome,
         };
-        match journal.load(&subject.identity.port_name) {
-            Ok(entry) if entry == subject.entry => {}
-            Ok(_) => return Outcome::Busy,
-            Err(error) => return Outcome::Failed(error),
-        }
         let (facts, pod) = match self.look_again(subject).await {
             Ok(looked) => looked,
             Err(error) => return Outcome::Failed(error),
@@ -128,9 +122,9 @@ impl Hands<'_> {
         }
     }
 
-    /// Whether a pod is one of this node's.
+    /// Whether a pod that is pending is one of this node's; of another it does not matter, and nobody is asked.
     async fn is_local(&self, found: &Word<Option<PodInfo>>) -> bool {
-        let Word::Told(Some(found)) = found else { return false };
+        let Word::Told(Some(found @ PodInfo { life: Life::Pending, .. })) = found else { return false };
         let known = self.containers.observe().await.pods;
         known.told().is_some_and(|pods| pods.with_uid(&found.uid).is_some())
     }
@@ -180,16 +174,10 @@ impl Hands<'_> {
     /// Writes rows again that the switch has lost: with the same names and MAC, and the pod's address as a fixed one.
     pub async fn restore(&self, subject: &Subject) -> Outcome {
         let journal = Journal::new(self.host, self.node);
-        let _guard = match journal.try_lock(subject.lock_name()) {
-            Ok(Some(guard)) => guard,
-            Ok(None) => return Outcome::Busy,
-            Err(error) => return Outcome::Failed(error),
+        let _guard = match hold(&journal, subject) {
+            Ok(guard) => guard,
+            Err(outcome) => return outcome,
         };
-        match journal.load(&subject.identity.port_name) {
-            Ok(entry) if entry == subject.entry => {}
-            Ok(_) => return Outcome::Busy,
-            Err(error) => return Outcome::Failed(error),
-        }
         let (Some(record), Some(written)) =
             (subject.record(), subject.record().and_then(|record| record.written.as_ref()))
         else {
@@ -219,6 +207,13 @@ impl Hands<'_> {
     }
 }
 
+/// The lock of a sandbox, unless somebody holds it or has changed the attachment since the pass looked.
+fn hold(journal: &Journal<'_>, subject: &Subject) -> Result<Box<dyn LockGuard>, Outcome> {
+    let guard = journal.try_lock(subject.lock_name()).map_err(Outcome::Failed)?.ok_or(Outcome::Busy)?;
+    let entry = journal.load(&subject.identity.port_name).map_err(Outcome::Failed)?;
+    if entry == subject.entry { Ok(guard) } else { Err(Outcome::Busy) }
+}
+
 /// A DEL of it, as far as anything asks.
 fn request(subject: &Subject) -> Request {
     Request {
@@ -243,7 +238,7 @@ fn is_same(pod: &Pod, found: &PodInfo) -> bool {
 }
 
 /// Whether the monitor is told: it counts pods by name, so that nobody who lives may have the name. `others`: the pod has
-/// another attachment, whose end will tell. `local`: what has the name is of this node.
+/// another attachment, whose end will tell. `local`: what has the name is pending on this node.
 fn notice(
     subject: &Subject,
     record: &Record,
@@ -260,7 +255,7 @@ fn notice(
         Word::Told(Some(found)) if !found.wants_port() => Notice::Due,
         Word::Told(Some(found)) if is_same(pod, found) => Notice::Later,
         // Another of its name that is not attached: its own ADD counts it anew.
-        Word::Told(Some(found)) if local && found.life == Life::Pending => Notice::Due,
+        Word::Told(Some(_)) if local => Notice::Due,
         // Another of its name: the notice would free that one's place.
         Word::Told(Some(_)) => Notice::None,
         Word::Told(None) => Notice::Due,
