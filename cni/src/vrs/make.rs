@@ -50,7 +50,7 @@ impl Vrs {
             biased;
             Watch::begin(self, &making.identity.port_name),
             self.transact("creating the port", self.port_operations(call, making)),
-            self.client.transact(DATABASE, entity_operations(call, making), self.remaining()),
+            self.client.transact(DATABASE, entity_operations(call, making).into(), self.remaining()),
         );
         let port = port?;
         let mut made: BTreeMap<String, String> = PORT_INSERTS
@@ -72,47 +72,72 @@ impl Vrs {
     }
 
     fn port_operations(&self, call: &Call<'_>, making: &Making<'_>) -> Vec<Operation> {
-        let Making { identity, placement, mac } = *making;
-        let port = identity.port_name.as_str();
-        let absent =
-            |table: &str| Operation::require(table, &[Condition::equals("name", port)], &["name"], true, &[]);
-        let bridge = [Condition::equals("name", self.bridge.as_str())];
+        let port = making.identity.port_name.as_str();
+        let [bridge_there, port_absent] = self.switch_port_guards(port);
+        let mut operations = vec![bridge_there, port_absent, absent("Nuage_Port_Table", port)];
+        operations.extend(self.switch_port_rows(call, making.identity));
+        operations.push(self.nuage_port_row(call, making));
+        operations
+    }
+
+    /// That there is our bridge, and no port of this name.
+    pub(super) fn switch_port_guards(&self, port: &str) -> [Operation; 2] {
         let this_bridge = Row::from([("name".to_owned(), json!(self.bridge))]);
-        vec![
-            Operation::require("Bridge", &bridge, &["name"], true, &[this_bridge]),
-            absent("Port"),
-            absent("Nuage_Port_Table"),
+        [
+            Operation::require("Bridge", &self.this_bridge(), &["name"], true, &[this_bridge]),
+            absent("Port", port),
+        ]
+    }
+
+    /// The port of the switch with its interface, as a member of our bridge.
+    pub(super) fn switch_port_rows(&self, call: &Call<'_>, identity: &Identity) -> [Operation; 3] {
+        [
             Operation::insert("Interface", &rows::interface(call, identity), Some("interface")),
             Operation::insert("Port", &rows::port(call, identity, "interface"), Some("port")),
             Operation::mutate(
                 "Bridge",
-                &bridge,
+                &self.this_bridge(),
                 &[Mutation::insert("ports", set([json!(["named-uuid", "port"])]))],
-            ),
-            Operation::insert(
-                "Nuage_Port_Table",
-                &rows::nuage_port(call, identity, placement, mac, &self.bridge),
-                None,
             ),
         ]
     }
 
+    /// What the controller resolves.
+    pub(super) fn nuage_port_row(&self, call: &Call<'_>, making: &Making<'_>) -> Operation {
+        let Making { identity, placement, mac } = *making;
+        let row = rows::nuage_port(call, identity, placement, mac, &self.bridge);
+        Operation::insert("Nuage_Port_Table", &row, None)
+    }
+
+    fn this_bridge(&self) -> [Condition; 1] {
+        [Condition::equals("name", self.bridge.as_str())]
+    }
+
     /// Adds the port to the entity that is there. One that went meanwhile would make the mutation a silent nothing.
     async fn join_entity(&self, entity: &str, port: &str) -> Result<(), Error> {
-        let this = [Condition::equals("vm_uuid", entity)];
-        let row = Row::from([("vm_uuid".to_owned(), json!(entity))]);
-        let operations = vec![
-            Operation::require("Nuage_VM_Table", &this, &["vm_uuid"], true, &[row]),
-            Operation::mutate("Nuage_VM_Table", &this, &[Mutation::insert("ports", set([json!(port)]))]),
-        ];
-        self.transact("adding the port to the entity", operations).await.map(drop)
+        self.transact("adding the port to the entity", join_operations(entity, port).into()).await.map(drop)
     }
 }
 
+/// That a table has no row of this name.
+pub(super) fn absent(table: &str, name: &str) -> Operation {
+    Operation::require(table, &[Condition::equals("name", name)], &["name"], true, &[])
+}
+
+/// The port as one of the entity's, if that is there.
+pub(super) fn join_operations(entity: &str, port: &str) -> [Operation; 2] {
+    let this = [Condition::equals("vm_uuid", entity)];
+    let row = Row::from([("vm_uuid".to_owned(), json!(entity))]);
+    [
+        Operation::require("Nuage_VM_Table", &this, &["vm_uuid"], true, &[row]),
+        Operation::mutate("Nuage_VM_Table", &this, &[Mutation::insert("ports", set([json!(port)]))]),
+    ]
+}
+
 /// The entity, unless there is one.
-fn entity_operations(call: &Call<'_>, making: &Making<'_>) -> Vec<Operation> {
+pub(super) fn entity_operations(call: &Call<'_>, making: &Making<'_>) -> [Operation; 2] {
     let this = [Condition::equals("vm_uuid", making.identity.entity_uuid.as_str())];
-    vec![
+    [
         Operation::require("Nuage_VM_Table", &this, &["vm_uuid"], true, &[]),
         Operation::insert(
             "Nuage_VM_Table",

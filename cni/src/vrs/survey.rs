@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use nuage_ovsdb::operation::{Condition, Mutation, Operation, set};
+use nuage_ovsdb::operation::{Condition, Operation};
 use nuage_ovsdb::value::Row;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::make::{absent, entity_operations, join_operations};
 use super::{Found, Making, Vrs, rows};
 use crate::call::Call;
 use crate::error::Error;
@@ -88,47 +89,20 @@ impl Vrs {
     /// # Errors
     /// The switch's refusal, or code 11.
     pub async fn restore(&self, call: &Call<'_>, making: &Making<'_>, found: &Found) -> Result<(), Error> {
-        let Making { identity, placement, mac } = *making;
+        let identity = making.identity;
         let port = identity.port_name.as_str();
-        let absent =
-            |table: &str| Operation::require(table, &[Condition::equals("name", port)], &["name"], true, &[]);
         let mut operations = Vec::new();
         if !found.switch_port {
-            let bridge = [Condition::equals("name", self.bridge.as_str())];
-            let this_bridge = Row::from([("name".to_owned(), json!(self.bridge))]);
-            operations.extend([
-                Operation::require("Bridge", &bridge, &["name"], true, &[this_bridge]),
-                absent("Port"),
-                Operation::insert("Interface", &rows::interface(call, identity), Some("interface")),
-                Operation::insert("Port", &rows::port(call, identity, "interface"), Some("port")),
-                Operation::mutate(
-                    "Bridge",
-                    &bridge,
-                    &[Mutation::insert("ports", set([json!(["named-uuid", "port"])]))],
-                ),
-            ]);
+            operations.extend(self.switch_port_guards(port));
+            operations.extend(self.switch_port_rows(call, identity));
         }
         if found.port.is_none() {
-            let row = rows::nuage_port(call, identity, placement, mac, &self.bridge);
-            operations
-                .extend([absent("Nuage_Port_Table"), Operation::insert("Nuage_Port_Table", &row, None)]);
+            operations.extend([absent("Nuage_Port_Table", port), self.nuage_port_row(call, making)]);
         }
-        let this = [Condition::equals("vm_uuid", identity.entity_uuid.as_str())];
         match &found.entity_ports {
-            None => operations.extend([
-                Operation::require("Nuage_VM_Table", &this, &["vm_uuid"], true, &[]),
-                Operation::insert("Nuage_VM_Table", &rows::nuage_entity(call, identity, placement), None),
-            ]),
+            None => operations.extend(entity_operations(call, making)),
             Some(ports) if !ports.iter().any(|listed| listed == port) => {
-                let row = Row::from([("vm_uuid".to_owned(), json!(identity.entity_uuid))]);
-                operations.extend([
-                    Operation::require("Nuage_VM_Table", &this, &["vm_uuid"], true, &[row]),
-                    Operation::mutate(
-                        "Nuage_VM_Table",
-                        &this,
-                        &[Mutation::insert("ports", set([json!(port)]))],
-                    ),
-                ]);
+                operations.extend(join_operations(&identity.entity_uuid, port));
             }
             Some(_) => {}
         }
