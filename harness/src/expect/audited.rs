@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::Expectation;
 use crate::scenario::registry::Kind;
@@ -33,15 +33,7 @@ struct Audited {
 impl Expectation for Audited {
     async fn check(&self, world: &Arc<World>) -> Result<(), String> {
         let deadline = Instant::now() + self.within;
-        loop {
-            let left = world.leftovers();
-            if left.is_empty() {
-                return Ok(());
-            }
-            if Instant::now() + LOOK > deadline {
-                return Err(format!("audited: left after {:?}: {}", self.within, left.join(", ")));
-            }
-            sleep(LOOK).await;
-        }
+        let left = |left| format!("audited: left after {:?}: {left}", self.within);
+        world.empty_by(deadline, LOOK).await.map_err(left)
     }
 }

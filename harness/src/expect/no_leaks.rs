@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::Expectation;
 use crate::kubelet;
@@ -37,15 +37,7 @@ impl Expectation for NoLeaks {
         for node in 0..world.nodes.len() {
             kubelet::collect_garbage(world, node).await;
         }
-        loop {
-            let left = world.leftovers();
-            if left.is_empty() {
-                return Ok(());
-            }
-            if Instant::now() + LOOK > deadline {
-                return Err(format!("no_leaks: left after {:?}: {}", self.within, left.join(", ")));
-            }
-            sleep(LOOK).await;
-        }
+        let left = |left| format!("no_leaks: left after {:?}: {left}", self.within);
+        world.empty_by(deadline, LOOK).await.map_err(left)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::kubelet;
 use crate::load::pods::Pods;
@@ -70,14 +70,6 @@ async fn nothing_is_left(world: &Arc<World>) -> Result<(), String> {
     for node in 0..world.nodes.len() {
         kubelet::collect_garbage(world, node).await;
     }
-    loop {
-        let left = world.leftovers();
-        if left.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() + LOOK > deadline {
-            return Err(format!("liveness: left {GOING:?} after all had healed: {}", left.join(", ")));
-        }
-        sleep(LOOK).await;
-    }
+    let left = |left| format!("liveness: left {GOING:?} after all had healed: {left}");
+    world.empty_by(deadline, LOOK).await.map_err(left)
 }

@@ -5,12 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use nuage_cni::host::Host;
-use nuage_emulator::faults::Caller;
 use serde_json::json;
 
+use super::World;
 use super::ledger::Phase;
-use super::process::Life;
-use super::{Attempts, World};
 
 /// What the daemon does, for faults that strike it.
 pub const OPERATION: &str = "audit";
@@ -41,12 +39,7 @@ impl Ages {
 impl World {
     /// The seams of the daemon on a node.
     pub fn audit_seams(&self, node: usize) -> Host {
-        self.seams(
-            node,
-            &Life::endless(),
-            &Caller::new(&self.nodes[node].name, OPERATION),
-            &Attempts::default(),
-        )
+        self.endless(node, OPERATION)
     }
 
     /// What of containers that are gone is on a node.

@@ -35,7 +35,7 @@ use nuage_emulator::vsd::{Site, Vsd};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::coverage::Coverage;
 use crate::error::Error;
@@ -330,7 +330,12 @@ impl World {
 
     /// The seams of a node for a process that nobody kills.
     pub fn host(&self, node: usize) -> Host {
-        let caller = Caller::new(&self.nodes[node].name, "");
+        self.endless(node, "")
+    }
+
+    /// The seams of a process that nobody kills, as its faults know it.
+    fn endless(&self, node: usize, operation: &str) -> Host {
+        let caller = Caller::new(&self.nodes[node].name, operation);
         self.seams(node, &Life::endless(), &caller, &Attempts::default())
     }
 
@@ -518,6 +523,23 @@ impl World {
             );
         }
         left
+    }
+
+    /// Waits until nothing of containers is left; what still is when the time is up, looked at every `look`.
+    ///
+    /// # Errors
+    /// The leftovers, in one line.
+    pub async fn empty_by(&self, deadline: Instant, look: Duration) -> Result<(), String> {
+        loop {
+            let left = self.leftovers();
+            if left.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() + look > deadline {
+                return Err(left.join(", "));
+            }
+            sleep(look).await;
+        }
     }
 
     /// Ends the controllers.
