@@ -8,7 +8,7 @@ use crate::archive::{Entry, Kind, ar, gzip, tar};
 use crate::contents::{Content, DESCRIPTION, Item, file_name, package as contents};
 use crate::error::Error;
 use crate::scriptlets;
-use crate::{Executables, Format, Order, Product, hex, lines};
+use crate::{Executables, Format, Order, Product, lines};
 
 /// The package: its file's name and its bytes.
 ///
@@ -72,7 +72,7 @@ fn sums(data: &[Entry]) -> String {
     let mut sums = String::new();
     for entry in data {
         if let Kind::File(bytes) = &entry.kind {
-            let _ = writeln!(sums, "{}  {}", hex(&Md5::digest(bytes)), entry.path);
+            let _ = writeln!(sums, "{:x}  {}", Md5::digest(bytes), entry.path);
         }
     }
     sums

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::archive::{Entry, Kind, tar};
 use crate::contents::{Content, LICENSE_NAME};
 use crate::error::Error;
-use crate::{Executables, Order, Version, hex};
+use crate::{Executables, Order, Version};
 
 /// A path of an image.
 #[derive(Clone, Copy, Debug)]
@@ -179,11 +179,11 @@ impl Image {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+    format!("sha256:{:x}", Sha256::digest(bytes))
 }
 
 fn blob_path(bytes: &[u8]) -> String {
-    format!("blobs/sha256/{}", hex(&Sha256::digest(bytes)))
+    format!("blobs/sha256/{:x}", Sha256::digest(bytes))
 }
 
 fn descriptor(media_type: &str, bytes: &[u8]) -> Value {

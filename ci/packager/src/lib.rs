@@ -107,7 +107,7 @@ pub fn make(order: &Order) -> Result<Vec<String>, Error> {
     let mut sums = String::new();
     for (name, (bytes, _)) in &results {
         // Two blanks: what `sha256sum --check` reads.
-        let _ = writeln!(sums, "{}  {name}", hex(&Sha256::digest(bytes)));
+        let _ = writeln!(sums, "{:x}  {name}", Sha256::digest(bytes));
     }
     results.insert("SHA256SUMS".to_owned(), (sums.into_bytes(), 0o644));
     fs::create_dir_all(&order.out).map_err(|source| Error::File { path: order.out.clone(), source })?;
@@ -115,14 +115,6 @@ pub fn make(order: &Order) -> Result<Vec<String>, Error> {
         write(&order.out.join(name), bytes, *mode)?;
     }
     Ok(results.into_keys().collect())
-}
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A line each, indented.

@@ -2,7 +2,6 @@
 //! record comes before the file, so that whatever a kill leaves is known.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -31,12 +30,7 @@ pub(super) struct Installed {
 }
 
 fn digest(content: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in Sha256::digest(content) {
-        // Writing into memory does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("{:x}", Sha256::digest(content))
 }
 
 impl Installed {

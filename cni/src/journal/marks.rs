@@ -3,7 +3,6 @@
 //! an attachment.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use sha1::{Digest as _, Sha1};
@@ -24,18 +23,16 @@ fn parse(name: &str) -> Option<(&str, Duration)> {
 }
 
 /// Of a pod's mark: enough to tell a node's pods apart; two that had the same would only be read in vain.
-const KEY_BYTES: usize = 10;
+const KEY_DIGITS: usize = 20;
 /// In the place of a key where there is no pod.
 const NO_POD: &str = "none";
 
 /// What stands for a pod in the name of a mark.
 fn key(pod: Option<&Pod>) -> String {
     let Some(Pod { namespace, name, .. }) = pod else { return NO_POD.to_owned() };
-    let digest = Sha1::digest(format!("{namespace}/{name}"));
-    digest.iter().take(KEY_BYTES).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let mut text = format!("{:x}", Sha1::digest(format!("{namespace}/{name}")));
+    text.truncate(KEY_DIGITS);
+    text
 }
 
 impl Journal<'_> {

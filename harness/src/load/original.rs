@@ -96,8 +96,7 @@ impl Original {
 
 impl Naming {
     fn port(self, id: &str) -> String {
-        let hash = Sha1::digest(id.replace('-', ""));
-        let digits = hash.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"));
+        let digits = format!("{:x}", Sha1::digest(id.replace('-', "")));
         match self {
             Self::Prefixed => format!("nu{}", &digits[..13]),
             Self::Numbered => format!("0{}", &digits[..14]),
