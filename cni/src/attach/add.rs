@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep};
 
 use super::plan::{Plan, Situation, Step, plan};
 use super::teardown::{Scope, Tell, settle, teardown};
-use super::{FIRST_INTERFACE, Manners, debts, identity, lock};
+use super::{Manners, debts, identity, lock};
 use crate::call::Call;
 use crate::error::Error;
 use crate::host::{Netns, Route, VethPair};
 use crate::journal::{Entry, Journal, Record, State, Written, boot_id};
-use crate::orchestrator::{Identity, Peers, Placement, Wish, wish};
+use crate::orchestrator::{FIRST_INTERFACE, Identity, Peers, Placement, Wish, wish};
 use crate::protocol::Attachment;
 use crate::vrs::{self, Making, Resolution, Vrs, Watch};
 

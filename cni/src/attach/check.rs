@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::{FIRST_INTERFACE, identity};
+use super::identity;
 use crate::call::Call;
 use crate::error::Error;
 use crate::host::Link;
 use crate::journal::{Entry, Journal, Record, State};
-use crate::orchestrator::Identity;
+use crate::orchestrator::{FIRST_INTERFACE, Identity};
 use crate::protocol::Previous;
 use crate::vrs::{Found, OriginalNames, PortRow, Vrs};
 

@@ -69,10 +69,6 @@ async fn lock(
     }
 }
 
-/// The interface that a pod's default route leaves by unless the network configuration says otherwise: runtimes give it to
-/// the first network and no other.
-const FIRST_INTERFACE: &str = "eth0";
-
 /// The identity of a verb that has one.
 fn identity<'a>(call: &Call<'a>) -> Result<&'a Identity, Error> {
     call.identity.ok_or_else(|| Error::Environment(vec!["CNI_CONTAINERID is missing".to_owned()]))

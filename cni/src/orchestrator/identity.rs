@@ -7,8 +7,9 @@ use super::{Identity, Orchestrator, Pod};
 use crate::error::Error;
 use crate::protocol::Request;
 
-/// The interface whose name does not enter the port's, as the original's never did.
-const FIRST_INTERFACE: &str = "eth0";
+/// The interface that runtimes give to a pod's first network and no other. Its name does not enter the port's, as the
+/// original's never did, and the pod's default route leaves by it unless the network configuration says otherwise.
+pub(crate) const FIRST_INTERFACE: &str = "eth0";
 /// `nu` and these make 15 bytes, the longest name of a link.
 const HASH_DIGITS: usize = 13;
 
@@ -65,10 +66,8 @@ fn port_name(id: &str, ifname: &str) -> String {
         hash.update("/");
         hash.update(ifname);
     }
-    // Of each byte its high digit, then its low one.
-    let nibbles = hash.finalize().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let digits = nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16));
-    format!("nu{}", digits.take(HASH_DIGITS).collect::<String>())
+    let digits = format!("{:x}", hash.finalize());
+    format!("nu{}", &digits[..HASH_DIGITS])
 }
 
 /// A DNS name (RFC 1123) of at most `longest` bytes: what a namespace or pod can be called, and safe within a URL.

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use crate::call::Call;
 use crate::config::load_vsp;
 use crate::error::Error;
+pub(crate) use identity::FIRST_INTERFACE;
 pub use identity::identity;
 
 /// What runs the containers of this node; each has an executable of its own.
