@@ -95,32 +95,23 @@ impl Client {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<BoxBody>, BoxError> {
         let origin = Origin::of(request.uri())?;
         let mut request = addressed(request, &origin)?;
-        let connection = self.take(&origin);
-        if let Some(Connection::Used(mut sender)) = connection {
-            match sender.try_send_request(request).await {
+        let mut begun = None;
+        match self.take(&origin) {
+            Some(Connection::Used(mut sender)) => match sender.try_send_request(request).await {
                 Ok(response) => return Ok(self.answered(origin, sender, response)),
                 // The server closed it meanwhile. What has not been sent may be sent on another.
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err(error.into_error().into()),
                 },
-            }
-            let sender = connect(origin.clone(), Arc::clone(&self.tls)).await?;
-            return self.exchange(origin, sender, request).await;
+            },
+            Some(Connection::Opening(opening)) => begun = Some(opening),
+            None => {}
         }
-        let sender = match connection {
-            Some(Connection::Opening(opening)) => opening.await??,
-            _ => connect(origin.clone(), Arc::clone(&self.tls)).await?,
+        let mut sender = match begun {
+            Some(opening) => opening.await??,
+            None => connect(origin.clone(), Arc::clone(&self.tls)).await?,
         };
-        self.exchange(origin, sender, request).await
-    }
-
-    async fn exchange(
-        &self,
-        origin: Origin,
-        mut sender: Sender,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<BoxBody>, BoxError> {
         let response = sender.send_request(request).await?;
         Ok(self.answered(origin, sender, response))
     }
