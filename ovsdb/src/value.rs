@@ -121,7 +121,8 @@ impl Datum {
 
     /// The set of these atoms; what comes twice is in it once.
     pub fn set(mut atoms: Vec<Atom>) -> Self {
-        atoms.sort_unstable();
+        // The stable sort merges runs that are sorted already: one more element of a large set costs no sorting.
+        atoms.sort();
         atoms.dedup();
         Self::sorted_set(atoms)
     }
@@ -198,9 +199,29 @@ impl Datum {
             let gone = old_pairs.iter().filter(|(key, _)| new.get(key).is_none());
             return Self::map(fresh.chain(gone).cloned().collect());
         }
-        let gone = self.atoms().iter().filter(|atom| !new.contains(atom));
-        let fresh = new.atoms().iter().filter(|atom| !self.contains(atom));
-        Self::set(gone.chain(fresh).cloned().collect())
+        let mut differing = Vec::new();
+        self.for_each_change(new, |atom, _| differing.push(atom.clone()));
+        Self::sorted_set(differing)
+    }
+
+    /// Tells each element that is in one of two sets, in order, and whether it is in `new`. Nothing is told of maps.
+    pub fn for_each_change(&self, new: &Self, mut tell: impl FnMut(&Atom, bool)) {
+        let (mut gone, mut fresh) = (self.atoms().iter().peekable(), new.atoms().iter().peekable());
+        loop {
+            let order = match (gone.peek(), fresh.peek()) {
+                (Some(old), Some(new)) => old.cmp(new),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => return,
+            };
+            let old = if order.is_le() { gone.next() } else { None };
+            let new = if order.is_ge() { fresh.next() } else { None };
+            match (old, new) {
+                (Some(atom), None) => tell(atom, false),
+                (None, Some(atom)) => tell(atom, true),
+                _ => {}
+            }
+        }
     }
 
     /// The value that [`Datum::difference`] leads to.

@@ -54,20 +54,6 @@ fn drop_unchanged(transaction: &mut Transaction<'_>) {
 /// Changes of the number of strong references to a row.
 type Counts = BTreeMap<(usize, Uuid), i64>;
 
-fn add_references(
-    database: &Database,
-    counts: &mut Counts,
-    (table, uuid): (usize, Uuid),
-    row: &RowData,
-    by: i64,
-) {
-    for (target, to, weak) in database.references(table, uuid, row) {
-        if !weak {
-            *counts.entry((target, to)).or_default() += by;
-        }
-    }
-}
-
 fn strong_references(transaction: &Transaction<'_>) -> Result<Counts, Failure> {
     let database = transaction.database;
     let mut counts = Counts::new();
@@ -76,17 +62,19 @@ fn strong_references(transaction: &Transaction<'_>) -> Result<Counts, Failure> {
         if schema.reference_columns.is_empty() {
             continue;
         }
-        if let Some(old) = schema.rows.get(uuid) {
-            add_references(database, &mut counts, (*table, *uuid), old, -1);
-        }
-        let Some(new) = new else { continue };
-        add_references(database, &mut counts, (*table, *uuid), new, 1);
-        for (target, to, weak) in database.references(*table, *uuid, new) {
-            let known =
-                database.tables[target].rows.contains_key(&to) || transaction.row(target, to).is_some();
-            if !weak && !known {
-                return Err(dangling(database, *table, *uuid, new, target, to));
+        let mut unknown = None;
+        let old = schema.rows.get(uuid);
+        database.strong_changes((*table, *uuid), old.map(Arc::as_ref), new.as_deref(), |target, to, by| {
+            *counts.entry((target, to)).or_default() += by;
+            let known = by < 0
+                || database.tables[target].rows.contains_key(&to)
+                || transaction.row(target, to).is_some();
+            if !known && unknown.is_none() {
+                unknown = Some((target, to));
             }
+        });
+        if let (Some((target, to)), Some(new)) = (unknown, new) {
+            return Err(dangling(database, *table, *uuid, new, target, to));
         }
     }
     for ((table, uuid), new) in &transaction.overlay {
@@ -143,7 +131,9 @@ fn collect_garbage(transaction: &mut Transaction<'_>, counts: &mut Counts) {
             continue;
         }
         let Some(row) = transaction.row(table, uuid).cloned() else { continue };
-        add_references(database, counts, (table, uuid), &row, -1);
+        database.strong_changes((table, uuid), Some(&row), None, |target, to, by| {
+            *counts.entry((target, to)).or_default() += by;
+        });
         let freed = database
             .references(table, uuid, &row)
             .filter(|(target, _, weak)| !weak && !database.tables[*target].is_root);

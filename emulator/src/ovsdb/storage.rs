@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nuage_ovsdb::Uuid;
 use nuage_ovsdb::schema::{AtomicType, BaseType, ColumnSchema, ColumnType, DatabaseSchema, TableSchema};
 use nuage_ovsdb::text;
-use nuage_ovsdb::value::{Atom, Datum};
+use nuage_ovsdb::value::{Atom, Datum, Pair};
 use serde_json::{Map, Value, json};
 
 /// From how many rows on a column that is asked for by value gets a lookup of its own. Fewer are scanned as fast.
@@ -64,13 +64,21 @@ impl ReferenceColumn {
         &self,
         datum: &'a Datum,
     ) -> impl Iterator<Item = (usize, Uuid, bool)> + use<'a> {
-        let (key, value) = (self.key, self.value);
-        let refer = |to: Option<(usize, bool)>, atom: &Atom| match (to, atom) {
-            (Some((table, weak)), Atom::Uuid(uuid)) => Some((table, *uuid, weak)),
-            _ => None,
-        };
-        let atoms = datum.atoms().iter().filter_map(move |atom| refer(key, atom));
-        atoms.chain(datum.pairs().iter().flat_map(move |(k, v)| [refer(key, k), refer(value, v)]).flatten())
+        let this = *self;
+        let atoms = datum.atoms().iter().filter_map(move |atom| refer(this.key, atom));
+        atoms.chain(datum.pairs().iter().flat_map(move |pair| this.pair_targets(pair)))
+    }
+
+    /// The rows that a pair of a map refers to.
+    fn pair_targets(self, (key, value): &Pair) -> impl Iterator<Item = (usize, Uuid, bool)> + use<> {
+        [refer(self.key, key), refer(self.value, value)].into_iter().flatten()
+    }
+}
+
+fn refer(to: Option<(usize, bool)>, atom: &Atom) -> Option<(usize, Uuid, bool)> {
+    match (to, atom) {
+        (Some((table, weak)), Atom::Uuid(uuid)) => Some((table, *uuid, weak)),
+        _ => None,
     }
 }
 
@@ -374,11 +382,48 @@ impl Database {
             .filter(move |(_, target, _)| *target != uuid)
     }
 
+    /// Tells which strong references a row has no longer (-1) and which it has from now on (1); of a column of pairs all
+    /// of them before and after. What stays is not told: a bridge with thousands of ports gets one more at the price of
+    /// one.
+    pub(super) fn strong_changes(
+        &self,
+        (table, uuid): (usize, Uuid),
+        old: Option<&RowData>,
+        new: Option<&RowData>,
+        mut tell: impl FnMut(usize, Uuid, i64),
+    ) {
+        let none = Datum::set(Vec::new());
+        for column in &self.tables[table].reference_columns {
+            let value =
+                |row: Option<&RowData>| row.map_or(none.clone(), |row| row.values[column.column].clone());
+            let (before, after) = (value(old), value(new));
+            if let Some((target, false)) = column.key {
+                before.for_each_change(&after, |atom, begins| match atom {
+                    Atom::Uuid(to) if *to != uuid => tell(target, *to, if begins { 1 } else { -1 }),
+                    _ => {}
+                });
+            }
+            if before == after {
+                continue;
+            }
+            for (pairs, by) in [(before.pairs(), -1), (after.pairs(), 1)] {
+                for (target, to, weak) in pairs.iter().flat_map(|pair| column.pair_targets(pair)) {
+                    if !weak && to != uuid {
+                        tell(target, to, by);
+                    }
+                }
+            }
+        }
+    }
+
     /// Makes a commit's changes the state.
     pub(super) fn apply(&mut self, changes: &[Change]) {
         for change in changes {
-            self.refer(change, change.old.as_ref(), false);
-            self.refer(change, change.new.as_ref(), true);
+            self.count_references(change);
+            if self.weak_differ(change) {
+                self.refer_weakly(change, change.old.as_ref(), false);
+                self.refer_weakly(change, change.new.as_ref(), true);
+            }
             self.tables[change.table].forget(change);
         }
         // Only now: another row may have had the key in an index until this commit.
@@ -387,32 +432,45 @@ impl Database {
         }
     }
 
-    fn refer(&mut self, change: &Change, row: Option<&Arc<RowData>>, begins: bool) {
-        let Some(row) = row else { return };
-        if self.tables[change.table].reference_columns.is_empty() {
-            return;
+    fn count_references(&mut self, change: &Change) {
+        let mut counted = Vec::new();
+        let (old, new) = (change.old.as_deref(), change.new.as_deref());
+        self.strong_changes((change.table, change.uuid), old, new, |target, uuid, by| {
+            counted.push((target, uuid, by));
+        });
+        for (target, uuid, by) in counted {
+            let references = &mut self.tables[target].references;
+            let count = references.entry(uuid).or_default();
+            *count = count.saturating_add_signed(by);
+            if *count == 0 {
+                references.remove(&uuid);
+            }
         }
-        let references: Vec<_> = self.references(change.table, change.uuid, row).collect();
-        for (target, uuid, weak) in references {
-            let source = (change.table, change.uuid);
-            let table = &mut self.tables[target];
-            match (weak, begins) {
-                (true, true) => drop(table.weak_sources.entry(uuid).or_default().insert(source)),
-                (true, false) => {
-                    let sources = table.weak_sources.entry(uuid).or_default();
-                    sources.remove(&source);
-                    if sources.is_empty() {
-                        table.weak_sources.remove(&uuid);
-                    }
-                }
-                (false, true) => *table.references.entry(uuid).or_default() += 1,
-                (false, false) => {
-                    let count = table.references.entry(uuid).or_default();
-                    *count = count.saturating_sub(1);
-                    if *count == 0 {
-                        table.references.remove(&uuid);
-                    }
-                }
+    }
+
+    /// Whether a change concerns a column that refers weakly.
+    fn weak_differ(&self, change: &Change) -> bool {
+        let value =
+            |row: &Option<Arc<RowData>>, column: usize| row.as_ref().map(|row| row.values[column].clone());
+        let mut weak = self.tables[change.table].reference_columns.iter().filter(|column| column.is_weak());
+        weak.any(|weak| value(&change.old, weak.column) != value(&change.new, weak.column))
+    }
+
+    /// Notes or forgets that a row refers to others. All of a row at once: several of its columns may refer to the same.
+    fn refer_weakly(&mut self, change: &Change, row: Option<&Arc<RowData>>, begins: bool) {
+        let Some(row) = row else { return };
+        let source = (change.table, change.uuid);
+        let references = self.references(change.table, change.uuid, row).filter(|(_, _, weak)| *weak);
+        for (target, uuid, _) in references.collect::<Vec<_>>() {
+            let weak_sources = &mut self.tables[target].weak_sources;
+            let sources = weak_sources.entry(uuid).or_default();
+            if begins {
+                sources.insert(source);
+            } else {
+                sources.remove(&source);
+            }
+            if sources.is_empty() {
+                weak_sources.remove(&uuid);
             }
         }
     }
