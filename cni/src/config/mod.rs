@@ -4,7 +4,9 @@
 mod document;
 mod keys;
 mod kubeconfig;
+mod memo;
 mod node;
+mod noted;
 mod vsp;
 
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ use crate::host::Files;
 use document::Document;
 pub use keys::reference;
 pub use kubeconfig::{Kubeconfig, Unverified, load as load_kubeconfig, unverified as unverified_kubeconfig};
+pub use memo::Memo;
 pub use node::load as load_node;
 pub use vsp::{Choice, VspConfig, load as load_vsp};
 

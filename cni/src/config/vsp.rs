@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::{IDLE, VSP};
 use super::kubeconfig::{self, Kubeconfig};
-use super::{Document, invalid, keys, read};
+use super::{Document, invalid, read};
 use crate::error::Error;
 use crate::host::{Files, TlsIdentity};
 use crate::orchestrator::Orchestrator;
@@ -35,7 +36,7 @@ pub enum Choice {
 }
 
 /// The file's keys.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct File {
     enterprise_name: Option<String>,
@@ -104,7 +105,7 @@ pub fn load(
     };
     let path = directory.join(format!("{name}.yaml"));
     let document = Document::read(files, &path)?;
-    let file: File = document.parse()?;
+    let (file, keys): (File, _) = document.parse_noting()?;
     // A key without a value is an absent one: templates leave many like that.
     let given = |value: Option<String>| value.filter(|text| !text.trim().is_empty());
     let monitor = given(file.nuage_mon_rest_server).map(|url| url.trim().to_owned());
@@ -125,7 +126,7 @@ pub fn load(
         pod_may_set: file.pod_may_set.unwrap_or_else(|| default_choices.into()),
         kubeconfig: directory.join(given(file.kube_config).as_deref().unwrap_or("nuage.kubeconfig")),
         api_server: given(file.master_api_server),
-        warnings: document.odd_keys(keys::VSP, keys::IDLE),
+        warnings: document.odd_keys(&keys, VSP, IDLE),
         client_certificate: beside(file.nuage_mon_client_cert, "nuageMonClient.crt"),
         client_key: beside(file.nuage_mon_client_key, "nuageMonClient.key"),
         server_authority: beside(given(file.nuage_mon_server_ca).or(file.nuage_mon_ca), "nuageMonCA.crt"),
