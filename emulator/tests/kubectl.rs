@@ -35,7 +35,7 @@ impl Cluster {
         let pki = Pki::open(&directory.path().join("pki")).unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let server = format!("https://{}", listener.local_addr().unwrap());
-        let identity = pki.server(&[Ipv4Addr::LOCALHOST.into()]).unwrap();
+        let identity = pki.server(&[], &[Ipv4Addr::LOCALHOST.into()]).unwrap();
         let kube = Kube::new(Clock::System, Entropy::seeded(1));
         kube.add_token("secret");
         kube.create(json!({"kind": "Node", "metadata": {"name": "node-1"}})).unwrap();

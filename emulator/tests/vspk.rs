@@ -14,7 +14,7 @@ use std::time::Duration;
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
 use nuage_emulator::pki::Pki;
-use nuage_emulator::up::{Component, Options, Ports, Site};
+use nuage_emulator::up::{Component, Options, Ports, Reach, Site};
 use nuage_emulator::vsd::Vsd;
 use tokio::process::Command;
 
@@ -99,6 +99,7 @@ async fn the_sdk_logs_in_with_a_certificate() {
         persist: false,
         vrs_tcp: false,
         vrs_tls: false,
+        reach: Reach::default(),
     };
     let site = Site::start(&options).await.unwrap();
     let endpoint = site.endpoints()["vsd_cert"].as_str().unwrap().to_owned();

@@ -132,7 +132,7 @@ fn is_hex(byte: u8) -> bool {
 
 /// Whether the original gave this name before May 2018 to a port of the entity of this key: fifteen digits alone prove
 /// nothing.
-fn is_old_name(orchestrator: Orchestrator, name: &str, entity_uuid: &str) -> bool {
+pub(crate) fn is_old_name(orchestrator: Orchestrator, name: &str, entity_uuid: &str) -> bool {
     if name.len() != OLD_LENGTH || !name.bytes().all(is_hex) || entity_uuid.is_empty() {
         return false;
     }

@@ -2,6 +2,7 @@
 //! default stands here. Reads through [`crate::host::Files`] only.
 
 mod document;
+mod keys;
 mod kubeconfig;
 mod memo;
 mod node;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::host::Files;
 use document::Document;
+pub use keys::reference;
 pub use kubeconfig::{Kubeconfig, Unverified, load as load_kubeconfig, unverified as unverified_kubeconfig};
 pub use memo::Memo;
 pub use node::load as load_node;

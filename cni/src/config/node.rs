@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::keys::NODE;
 use super::{Document, LogLevel, NodeConfig, invalid};
 use crate::error::Error;
 use crate::host::Files;
@@ -20,29 +21,6 @@ const MAX_LOG_MEGABYTES: u32 = 1024;
 const MAX_LOG_FILES: u32 = 100;
 /// In seconds: what happens less often than once a day does not happen.
 const DAY: u64 = 86_400;
-
-/// All keys; lower case, as they always were.
-const KEYS: &[&str] = &[
-    "vrsendpoint",
-    "vrsbridge",
-    "mtu",
-    "portresolvetimer",
-    "addtimeout",
-    "nuagesiteid",
-    "multiplepolicygroups",
-    "cniversion",
-    "statedir",
-    "rundir",
-    "logdir",
-    "loglevel",
-    "logformat",
-    "logfilesize",
-    "logfilecount",
-    "monitorinterval",
-    "staleentrytimeout",
-    "vrsconnectionchecktimer",
-    "metricslisten",
-];
 
 /// The file's keys. A key without a value counts as absent, as it always did.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -170,6 +148,6 @@ pub fn load(files: &dyn Files, directory: Option<&Path>) -> Result<NodeConfig, E
             DAY,
         )?,
         metrics_listen,
-        warnings: document.odd_keys(&keys, KEYS, &[]),
+        warnings: document.odd_keys(&keys, NODE, &[]),
     })
 }

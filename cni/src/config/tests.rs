@@ -239,3 +239,37 @@ fn without_a_kubeconfig_a_pods_own_credentials_count_and_are_read_anew_each_time
         assert_eq!(found.identity.authorities, b"CA");
     }
 }
+
+#[test]
+fn a_default_that_is_written_down_is_the_default() {
+    for key in keys::NODE {
+        let Some(default) = key.default else { continue };
+        let text: &'static str = format!("{}: {default}\n", key.name).leak();
+        assert_eq!(node(text).unwrap(), node("").unwrap(), "{text}");
+    }
+    let load = |text: &'static str| {
+        let loaded =
+            load_vsp(&files(&[("vsp-k8s.yaml", text)]), Orchestrator::Kubernetes, Some(Path::new("/d")));
+        format!("{:?}", loaded.unwrap())
+    };
+    for key in keys::VSP {
+        let Some(default) = key.default else { continue };
+        let text: &'static str = format!("{}: {default}\n", key.name).leak();
+        assert_eq!(load(text), load(""), "{text}");
+    }
+}
+
+#[test]
+fn every_key_that_is_written_down_is_read() {
+    // A mapping is a value of no key: whoever reads it, refuses it.
+    for key in keys::NODE {
+        let text: &'static str = format!("{}: {{a: b}}\n", key.name).leak();
+        assert_eq!(node(text).unwrap_err().code(), 7, "{text}");
+    }
+    for key in keys::VSP {
+        let text: &'static str = format!("{}: {{a: b}}\n", key.name).leak();
+        let loaded =
+            load_vsp(&files(&[("vsp-k8s.yaml", text)]), Orchestrator::Kubernetes, Some(Path::new("/d")));
+        assert_eq!(loaded.unwrap_err().code(), 7, "{text}");
+    }
+}

@@ -3,6 +3,8 @@
 
 mod apply;
 mod firewall;
+#[cfg(feature = "audit")]
+mod inventory;
 mod keep;
 mod kubeconfig;
 mod migrate;
@@ -19,6 +21,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser};
+use tokio::runtime::Runtime;
 
 use crate::error::Error;
 use apply::Installation;
@@ -106,6 +109,7 @@ fn told(
     let mut installation = Installation::begin(settings)?;
     let done = act(&mut installation);
     tell(&mut installation.told);
+    tell(&mut installation.remarks);
     done
 }
 
@@ -117,14 +121,17 @@ fn install(settings: &Settings) -> Result<(), Error> {
 }
 
 fn take_over(settings: &Settings) -> Result<(), Error> {
-    told(settings, |installation| migrate::migrate(installation, settings))
+    let runtime = runtime()?;
+    told(settings, |installation| migrate::migrate(installation, settings, &runtime))
 }
 
 fn keep(settings: &Settings, interval: Duration) -> Result<(), Error> {
+    runtime()?.block_on(keep::keep(settings, interval))
+}
+
+fn runtime() -> Result<Runtime, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime
-        .map_err(|error| Error::Io { operation: "starting".to_owned(), details: error.to_string() })?;
-    runtime.block_on(keep::keep(settings, interval))
+    runtime.map_err(|error| Error::Io { operation: "starting".to_owned(), details: error.to_string() })
 }
 
 fn uninstall(settings: &Settings, force: bool) -> Result<(), Error> {

@@ -61,4 +61,23 @@ pub struct Options {
     pub vrs_tcp: bool,
     /// Whether the switches listen on TLS, too, for clients with a certificate of the site's authority.
     pub vrs_tls: bool,
+    /// How it is reached from elsewhere.
+    pub reach: Reach,
+}
+
+/// What a site needs that clients of other machines use.
+#[derive(Clone, Default)]
+pub struct Reach {
+    /// Names that its clients call it by, beside localhost: they stand in its certificates, the first one in its URLs.
+    pub names: Vec<String>,
+    /// The password of `csproot`, instead of the one that everybody knows.
+    pub password: Option<String>,
+    /// A folder with ca.pem and ca.key, copied to the site's `pki`: an authority that clients know already.
+    pub authority: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Reach {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Reach").field("names", &self.names).finish_non_exhaustive()
+    }
 }

@@ -103,14 +103,20 @@ impl Site {
         if !(1..=MAX_NODES).contains(&options.nodes) {
             return Err(Error::Usage(format!("--nodes must be from 1 to {MAX_NODES}")));
         }
-        if !options.bind.is_loopback() && options.components.contains(&Component::Vsd) {
+        let has_default_password =
+            options.components.contains(&Component::Vsd) && options.reach.password.is_none();
+        if !options.bind.is_loopback() && has_default_password {
             return Err(Error::DefaultPassword(options.bind));
         }
         let directory = Directory::take(&options.directory)?;
-        let pki = Pki::open(&directory.path.join("pki"))?;
-        let local = IpAddr::from([127, 0, 0, 1]);
-        let server = pki.server(&[local, options.bind])?;
-        let untrusted = Pki::unknown()?.server(&[local, options.bind])?;
+        let pki = directory.path.join("pki");
+        if let Some(authority) = &options.reach.authority {
+            Pki::adopt(authority, &pki)?;
+        }
+        let pki = Pki::open(&pki)?;
+        let (names, addresses) = (&options.reach.names, [IpAddr::from([127, 0, 0, 1]), options.bind]);
+        let server = pki.server(names, &addresses)?;
+        let untrusted = Pki::unknown()?.server(names, &addresses)?;
         let entropy = Entropy::seeded(seed()?);
         let faults = Faults::new(Entropy::seeded(entropy.next()));
         let parts = Parts { switches: Vec::new(), vsd: None, kube: None, faults: faults.clone() };
@@ -169,13 +175,18 @@ impl Site {
         self.tasks.spawn(task);
     }
 
-    async fn listen(&self, options: &Options, port: u16) -> Result<(TcpListener, SocketAddr), Error> {
+    /// A listener, and where clients reach it: by the site's name if it has one, and whatever address it listens on.
+    async fn listen(&self, options: &Options, port: u16) -> Result<(TcpListener, String), Error> {
         let port = if options.ports == Ports::Auto { 0 } else { port };
         let address = SocketAddr::new(options.bind, port);
         let failed = |source| Error::Listen { address: address.to_string(), source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        Ok((listener, bound))
+        let reached = match options.reach.names.first() {
+            Some(name) => format!("{name}:{}", bound.port()),
+            None => bound.to_string(),
+        };
+        Ok((listener, reached))
     }
 
     async fn start_switches(&mut self, options: &Options, ground: &Ground) -> Result<Vec<Switch>, Error> {
@@ -246,6 +257,9 @@ impl Site {
             address: first_block(),
         };
         vsd.bootstrap(&site).map_err(|refusal| Error::Vsd(refusal.to_string()))?;
+        if let Some(password) = &options.reach.password {
+            vsd.set_password(password).map_err(|refusal| Error::Vsd(refusal.to_string()))?;
+        }
         for (name, port, clients) in
             [("vsd", 8443, ClientCertificate::No), ("vsd_cert", 7443, ClientCertificate::Required)]
         {

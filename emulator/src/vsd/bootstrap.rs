@@ -2,9 +2,10 @@
 //! would, and only where it is missing. Never changes what is there.
 
 use ipnet::Ipv4Net;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::auth;
 use super::behaviour::{CSP, CSPROOT, ROOT_GROUP};
 use super::engine::Engine;
 use super::error::Refusal;
@@ -41,6 +42,17 @@ pub(super) fn site(engine: &mut Engine, site: &Site) -> Result<(), Refusal> {
         });
         ensure(engine, "subnet", Some(("zone", zone)), &subnet)?;
         Ok(())
+    })
+}
+
+pub(super) fn set_password(engine: &mut Engine, password: &str) -> Result<(), Refusal> {
+    let now = engine.find("user", &CSPROOT.to_string())?.text("password").map(str::to_owned);
+    if now.as_deref() == Some(&auth::digest(password)) {
+        return Ok(());
+    }
+    engine.change(CSPROOT, |engine| {
+        let body = Map::from_iter([("password".to_owned(), Value::from(password))]);
+        engine.update("user", CSPROOT, &body, true)
     })
 }
 

@@ -112,6 +112,14 @@ impl Vsd {
         bootstrap::site(&mut self.lock(), site)
     }
 
+    /// Gives the operator's root user another password.
+    ///
+    /// # Errors
+    /// One that is empty.
+    pub fn set_password(&self, password: &str) -> Result<(), Refusal> {
+        bootstrap::set_password(&mut self.lock(), password)
+    }
+
     /// Makes a user of the operator's enterprise, for a client that comes with a certificate of that common
     /// name, if there is none. It has no usable password.
     ///
