@@ -151,3 +151,15 @@ async fn a_service_gets_an_address_of_its_own_unless_it_has_or_wants_none() {
     kube.delete("Service", "default", "b").unwrap();
     assert_eq!(service("f", json!({"type": "NodePort"})), "10.96.0.2");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_in_protobuf_is_refused_by_its_kind() {
+    let kube = kube();
+    let request = Request::post("/api/v1/namespaces")
+        .header("authorization", "Bearer t")
+        .header("content-type", "application/vnd.kubernetes.protobuf")
+        .body(Body::from("k8s\0"))
+        .unwrap();
+    let response = kube.router().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
