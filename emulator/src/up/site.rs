@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use axum::Router;
 use ipnet::Ipv4Net;
 use rand::TryRng as _;
 use serde_json::{Map, Value, json};
@@ -34,6 +35,8 @@ use crate::vsd::{self, Vsd};
 
 /// What a client inside this process calls the VSD: the authority is never resolved.
 const VSD_URL: &str = "https://vsd/nuage/api/v6";
+/// As the monitor in this process calls the API server.
+const KUBE_URL: &str = "https://kube";
 /// The pool that the monitor takes subnets from; its first block is the ready-made subnet's.
 const POOL: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 20, 0, 0), 16);
 const SUBNET_PREFIX: u8 = 24;
@@ -132,8 +135,8 @@ impl Site {
                 site.start_controller(switch, http.clone(), &ground);
             }
         }
-        site.start_monitor(options, &ground, vsd.as_ref()).await?;
         let kube = site.start_kube(options, &ground).await?;
+        site.start_monitor(options, &ground, vsd.as_ref(), kube.as_ref()).await?;
         site.write_nodes(options, &ground, kube.as_ref())?;
         let switches: Vec<_> = switches.into_iter().map(|switch| (switch.name, switch.vrs)).collect();
         site.parts = Parts { switches: switches.clone(), vsd, kube, faults: ground.faults.clone() };
@@ -298,6 +301,7 @@ impl Site {
         options: &Options,
         ground: &Ground,
         vsd: Option<&Vsd>,
+        kube: Option<&Kube>,
     ) -> Result<(), Error> {
         if !options.components.contains(&Component::Monitor) {
             return Ok(());
@@ -309,10 +313,14 @@ impl Site {
             domain: node::DOMAIN.to_owned(),
             address_pool: POOL,
             subnet_prefix: SUBNET_PREFIX,
+            autoscale: true,
+            kube: kube.map(|kube| (within(kube.router(), Api::Kube, ground), KUBE_URL.to_owned())),
+            faults: Some(ground.faults.clone()),
         });
         let (listener, address) = self.listen(options, 9443).await?;
         let front = ground.front(Api::Monitor, ClientCertificate::Required)?;
         self.run(serve(listener, front, monitor.router()));
+        self.run(async move { monitor.run().await });
         self.endpoints.insert("monitor".into(), json!(format!("https://{address}")));
         Ok(())
     }
@@ -395,7 +403,12 @@ impl Site {
 
 /// A VSD client inside this process, as the user that controllers and monitors have.
 fn internal(vsd: &Vsd, ground: &Ground) -> HttpService {
-    let router = layered(vsd.router(), Api::Vsd, &ground.faults);
+    within(vsd.router(), Api::Vsd, ground)
+}
+
+/// A client of a service inside this process, with the name that controllers and monitors have.
+fn within(router: Router, api: Api, ground: &Ground) -> HttpService {
+    let router = layered(router, api, &ground.faults);
     in_process(router, Some(PeerCertificate { common_name: "csproot".to_owned() }))
 }
 

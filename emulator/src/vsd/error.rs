@@ -14,6 +14,8 @@ pub mod code {
     pub const NO_CHANGE: u32 = 2039;
     /// The address range overlaps another one of the domain.
     pub const OVERLAP: u32 = 2504;
+    /// An ACL template of that name exists.
+    pub const ACL_TEMPLATE_EXISTS: u32 = 2533;
     /// Something is attached below the object that is to be deleted.
     pub const STILL_ATTACHED: u32 = 2506;
     /// The subnet has no free address.
