@@ -30,7 +30,7 @@ use crate::ovsdb::persist::FileMedium;
 use crate::pki::{Identity, Pki};
 use crate::serve::{ClientCertificate, Front, acceptor, serve};
 use crate::vrs::{Vrs, VrsOptions};
-use crate::vsc::{Controller, Stream};
+use crate::vsc::{Controller, Follower, Stream};
 use crate::vsd::{self, Vsd};
 
 /// What a client inside this process calls the VSD: the authority is never resolved.
@@ -131,9 +131,12 @@ impl Site {
         let vsd = site.start_vsd(options, &ground).await?;
         if options.components.contains(&Component::Vsc) {
             let http = vsd.as_ref().map(|vsd| internal(vsd, &ground)).ok_or_else(|| needs("vsc", "vsd"))?;
+            let follower = Follower::new(http.clone(), VSD_URL);
             for switch in &switches {
-                site.start_controller(switch, http.clone(), &ground);
+                let controller = Controller::new(http.clone(), VSD_URL).following(&follower);
+                site.start_controller(switch, controller, &ground);
             }
+            site.run(async move { match follower.run().await {} });
         }
         let kube = site.start_kube(options, &ground).await?;
         site.start_monitor(options, &ground, vsd.as_ref(), kube.as_ref()).await?;
@@ -284,15 +287,14 @@ impl Site {
         Vsd::open(clock, entropy, &path).map_err(|error| Error::State { path, reason: error.to_string() })
     }
 
-    fn start_controller(&mut self, switch: &Switch, vsd: HttpService, ground: &Ground) {
+    fn start_controller(&mut self, switch: &Switch, controller: Controller, ground: &Ground) {
         let (socket, faults, name) = (switch.socket.clone(), ground.faults.clone(), switch.name.clone());
         self.run(async move {
             let connect = || -> crate::vsc::Connecting {
                 let socket = socket.clone();
                 Box::pin(async move { Ok(Box::new(UnixStream::connect(socket).await?) as Box<dyn Stream>) })
             };
-            let _: std::convert::Infallible =
-                Controller::new(vsd, VSD_URL).with_faults(faults, &name).run(connect).await;
+            let _: std::convert::Infallible = controller.with_faults(faults, &name).run(connect).await;
         });
     }
 
