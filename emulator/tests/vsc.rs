@@ -511,7 +511,7 @@ async fn what_changes_while_the_vsd_is_away_is_followed_when_it_is_back() {
     world.add(&Pod::new("a"));
     let operator = operator(&world).await;
     world.faults.unavailable.store(true, Ordering::Relaxed);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     operator.update(&interface_of(&world, "a"), &json!({ "IPAddress": "10.1.0.99" })).await.unwrap();
     world.faults.unavailable.store(false, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(40)).await;

@@ -52,6 +52,7 @@ struct Entry {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "as many switches as an ACL template has")]
 struct Template {
     egress: bool,
     active: bool,
@@ -274,7 +275,8 @@ fn naive(plan: &Plan, (from, to): (End, End), (protocol, port): (u8, u16)) -> (b
 fn at(plan: &Plan, place: Where, end: End, other: End) -> bool {
     let zone = |end: End| end.map(|nth| plan.pods[nth].0);
     match place {
-        Where::Any => true,
+        // Macro 2 is the whole world.
+        Where::Any | Where::Macro(2..) => true,
         Where::Domain => end.is_some(),
         // Each zone has one subnet.
         Where::SameZone | Where::SameSubnet => end.is_some() && zone(end) == zone(other),
@@ -282,7 +284,6 @@ fn at(plan: &Plan, place: Where, end: End, other: End) -> bool {
         Where::Group(nth) => end.is_some_and(|end| plan.pods[end].1.contains(&nth)),
         Where::Macro(0) => zone(end) == Some(0),
         Where::Macro(1) => end.is_none(),
-        Where::Macro(_) => true,
         Where::Macros => end.is_none() || zone(end) == Some(0),
     }
 }
