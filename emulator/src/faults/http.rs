@@ -33,6 +33,8 @@ pub enum Api {
     Monitor,
     /// The Kubernetes API.
     Kube,
+    /// The agents of Mesos.
+    Mesos,
 }
 
 /// What becomes of a connection that somebody opens.
@@ -52,6 +54,7 @@ impl Api {
             Self::Vsd => "vsd",
             Self::Monitor => "monitor",
             Self::Kube => "kube",
+            Self::Mesos => "mesos",
         }
     }
 
@@ -70,7 +73,7 @@ impl Api {
         }
     }
 
-    /// The body of a refusal, in this service's form.
+    /// The body of a refusal, in this service's form; none where it says nothing but the status.
     fn refusal(self, status: StatusCode) -> Value {
         let (code, text) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
         match self {
@@ -83,6 +86,7 @@ impl Api {
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
                 "message": text, "reason": reason(status), "code": code
             }),
+            Self::Mesos => Value::Null,
         }
     }
 }
@@ -165,7 +169,11 @@ impl Layer {
     }
 
     fn refused(&self, status: StatusCode) -> Response {
-        let mut response = Response::new(Body::from(self.api.refusal(status).to_string()));
+        let body = match self.api.refusal(status) {
+            Value::Null => Body::empty(),
+            body => Body::from(body.to_string()),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response

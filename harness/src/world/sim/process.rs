@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
-use nuage_cni::host::{Files, Host, Link, LinkError, Links, LockGuard, Netns, Route, VethPair};
+use nuage_cni::host::{Files, Host, Link, LinkError, Links, LockGuard, Namespaces, Netns, Route, VethPair};
 use nuage_cni::{Invocation, Outcome, invoke};
 use nuage_emulator::tally::Tally;
 use tokio::time::timeout;
@@ -159,7 +159,7 @@ impl Links for Guarded<dyn Links> {
         self.inner.names().await
     }
 
-    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+    async fn namespaces(&self) -> Result<Namespaces, LinkError> {
         self.link_check()?;
         self.inner.namespaces().await
     }
