@@ -9,19 +9,15 @@ use crate::fault;
 
 /// Faults, by name or by the beginning of it, that nothing under test can meet yet, and why. A test fails once one of them is met:
 /// then its line goes.
-pub const UNREACHABLE: &[(&str, &str)] = &[
-    ("kube.gone", "no part of the plugin watches; emulator/tests/faults.rs meets it"),
-    ("kube.stale_list", "no part of the plugin lists; emulator/tests/faults.rs meets it"),
-    ("kube.empty_list", "no part of the plugin lists; emulator/tests/faults.rs meets it"),
-    ("kube.watch_gap", "no part of the plugin watches; emulator/tests/faults.rs meets it"),
-    ("mesos.", "the simulated cluster is one of Kubernetes; harness/tests/mesos.rs meets them"),
-];
+pub const UNREACHABLE: &[(&str, &str)] =
+    &[("mesos.", "the simulated cluster is one of Kubernetes; harness/tests/mesos.rs meets them")];
 
 const ADD: &str = "ADD";
 const DEL: &str = "DEL";
 /// What every call of the plugin that reaches a switch is for.
 const CALLS: &[&str] = &[ADD, DEL, "CHECK", "GC", "STATUS"];
 const CONTROLLER: &str = "controller";
+const AUDIT: &str = crate::world::sim::audit::OPERATION;
 
 /// The operations that a library has to let a fault strike: those for which its consequences are others. Faults by name or
 /// by the beginning of it, the first that fits; what stands nowhere has to strike anything at all.
@@ -38,6 +34,10 @@ const DUE: &[(&str, &[&str])] = &[
     ("vsc.", &[CONTROLLER]),
     ("vsd.", &[CONTROLLER]),
     ("monitor.", &[ADD, DEL]),
+    ("kube.gone", &[AUDIT]),
+    ("kube.stale_list", &[AUDIT]),
+    ("kube.empty_list", &[AUDIT]),
+    ("kube.watch_gap", &[AUDIT]),
     ("kube.", &[ADD]),
     ("node.disk_full", &[ADD, DEL]),
     ("node.netns_gone", &[ADD]),

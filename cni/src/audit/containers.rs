@@ -2,6 +2,7 @@
 //! is silence with a reason, never an empty answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -126,8 +127,20 @@ pub type Sandboxes = BTreeMap<String, bool>;
 pub struct Testimony {
     /// The pods of this node.
     pub pods: Word<Pods>,
-    /// The sandboxes of this node.
-    pub sandboxes: Word<Sandboxes>,
+    /// The sandboxes of this node; absent where there is no runtime to ask.
+    pub sandboxes: Option<Word<Sandboxes>>,
+}
+
+impl Testimony {
+    /// The sandboxes, where the runtime has told them.
+    pub fn sandboxes(&self) -> Option<&Sandboxes> {
+        self.sandboxes.as_ref()?.told()
+    }
+
+    /// Why a runtime that was asked has not told its sandboxes.
+    pub fn runtimes_silence(&self) -> Option<&str> {
+        self.sandboxes.as_ref()?.silence()
+    }
 }
 
 /// Asks for what runs on this node.
@@ -138,6 +151,45 @@ pub trait Containers: Send + Sync {
 
     /// Asks for one pod by its name, at its origin and not from memory. `Told(None)`: there is no such pod.
     async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>>;
+
+    /// Asks the runtime for its sandboxes, if there is one.
+    async fn sandboxes(&self) -> Option<Word<Sandboxes>>;
+}
+
+/// A container runtime that can be asked.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Its sandboxes, now.
+    async fn sandboxes(&self) -> Word<Sandboxes>;
+}
+
+/// Who knows the pods, and a runtime beside.
+pub struct WithRuntime {
+    pods: Arc<dyn Containers>,
+    runtime: Arc<dyn Runtime>,
+}
+
+impl WithRuntime {
+    /// Asks `pods` for pods, and `runtime` for sandboxes.
+    pub fn new(pods: Arc<dyn Containers>, runtime: Arc<dyn Runtime>) -> Self {
+        Self { pods, runtime }
+    }
+}
+
+#[async_trait]
+impl Containers for WithRuntime {
+    async fn observe(&self) -> Testimony {
+        let Testimony { pods, .. } = self.pods.observe().await;
+        Testimony { pods, sandboxes: Some(self.runtime.sandboxes().await) }
+    }
+
+    async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>> {
+        self.pods.look_again(pod).await
+    }
+
+    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
+        Some(self.runtime.sandboxes().await)
+    }
 }
 
 /// Nobody who could be asked: only what the node itself knows counts.
@@ -154,10 +206,14 @@ impl Unasked {
 #[async_trait]
 impl Containers for Unasked {
     async fn observe(&self) -> Testimony {
-        Testimony { pods: Word::Silent(self.0.clone()), sandboxes: Word::Silent(self.0.clone()) }
+        Testimony { pods: Word::Silent(self.0.clone()), sandboxes: None }
     }
 
     async fn look_again(&self, _pod: &Pod) -> Word<Option<PodInfo>> {
         Word::Silent(self.0.clone())
+    }
+
+    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
+        None
     }
 }

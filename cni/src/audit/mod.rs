@@ -6,12 +6,17 @@ pub mod act;
 pub mod backoff;
 pub mod cli;
 pub mod containers;
+pub mod cri;
+mod facts;
 pub mod judge;
 pub mod kubernetes;
 pub mod ledger;
+pub mod mesos;
 pub mod metrics;
 pub mod node_name;
+mod peer;
 pub mod plan;
+pub mod reachable;
 pub mod report;
 pub mod run;
 pub mod service;
@@ -29,16 +34,17 @@ use tokio::time::{Instant, sleep};
 use crate::call::Call;
 use crate::config::NodeConfig;
 use crate::error::Error;
-use crate::host::{Host, LockGuard};
-use crate::journal::{Entry, Journal, State, boot_id};
+use crate::host::{Host, LockGuard, Namespaces};
+use crate::journal::{Entry, Journal, Record, State, boot_id};
 use crate::log::CallLog;
 use crate::orchestrator::Orchestrator;
 use crate::protocol::{Command, NetworkConfig, Request};
 use crate::vrs::Vrs;
 use act::{Hands, Outcome};
 use backoff::Backoff;
-use containers::{Containers, Word};
-use judge::{Presence, Verdict};
+use containers::{Containers, Testimony, Word};
+use facts::sandbox_fact;
+use judge::{Presence, Sandbox, Verdict};
 use ledger::Ledger;
 use plan::plan;
 use report::{Action, Kind, Report};
@@ -126,7 +132,7 @@ impl Auditor {
         let (subjects, foreign) = subjects(&observation);
         let mut ledger =
             self.unsaved.clone().unwrap_or_else(|| Ledger::load(&*self.host.files, &node.state_dir));
-        self.note(&mut ledger, &subjects);
+        self.note(&mut ledger, &subjects, observation.testimony.runtimes_silence().is_some());
         let plan = plan(&subjects, &ledger, node.stale_timeout, self.held, mode.confirmed);
         let mut report = Report {
             foreign,
@@ -206,7 +212,8 @@ impl Auditor {
             Ok(names) => Word::Told(names.into_iter().collect::<BTreeSet<String>>()),
             Err(error) => Word::Silent(format!("the kernel does not tell its links: {error}")),
         };
-        let namespaces = self.namespaces(&entries, &links).await;
+        let testimony = self.containers.observe().await;
+        let namespaces = self.namespaces(&entries, &links, &testimony).await;
         Ok(Observation {
             orchestrator: self.orchestrator,
             journal: entries,
@@ -214,37 +221,49 @@ impl Auditor {
             links,
             namespaces,
             boot_id: boot_id(&*self.host.files),
-            testimony: self.containers.observe().await,
+            testimony,
         })
     }
 
-    /// The last witness is asked only where it can make a difference: a link is gone whose sandbox was up.
+    /// The last witness is asked only where it can make a difference: a link is gone whose sandbox was up, or one is there whose
+    /// sandbox the runtime does not call ready.
     async fn namespaces(
         &self,
         entries: &BTreeMap<String, Entry>,
         links: &Word<BTreeSet<String>>,
-    ) -> Word<BTreeSet<u64>> {
-        let gone = |name: &String| links.told().is_some_and(|links| !links.contains(name));
-        let mut attached = entries
+        testimony: &Testimony,
+    ) -> Word<Namespaces> {
+        let Some(links) = links.told() else { return Word::Silent("nobody asked".to_owned()) };
+        let contradicts = |name: &String, record: &Record| {
+            let link = if links.contains(name) { Presence::There } else { Presence::Gone };
+            match link {
+                Presence::There => matches!(
+                    sandbox_fact(testimony.sandboxes(), &record.identity(), link),
+                    Sandbox::NotReady | Sandbox::Gone
+                ),
+                Presence::Gone | Presence::Unknown => record.state == State::Attached,
+            }
+        };
+        let asked = entries
             .iter()
-            .filter(|(_, entry)| matches!(entry, Entry::Record(record) if record.state == State::Attached));
-        if !attached.any(|(name, _)| gone(name)) {
+            .any(|(name, entry)| matches!(entry, Entry::Record(record) if contradicts(name, record)));
+        if !asked {
             return Word::Silent("nobody asked".to_owned());
         }
         match self.host.links.namespaces().await {
-            Ok(inodes) => Word::Told(inodes.into_iter().collect()),
+            Ok(found) => Word::Told(found),
             Err(error) => Word::Silent(format!("the kernel does not tell its namespaces: {error}")),
         }
     }
 
     /// Writes sightings down, and takes back those of what is well.
-    fn note(&self, ledger: &mut Ledger, subjects: &[Subject]) {
+    fn note(&self, ledger: &mut Ledger, subjects: &[Subject], runtime_is_silent: bool) {
         let now = self.host.clock.now();
         for subject in subjects {
             let port = &subject.identity.port_name;
             if subject.judgement.verdict != Verdict::Candidate {
                 // Silence is no sign of life: what was seen before still counts once there is a word again.
-                if !subject.is_unheard_of() {
+                if !subject.is_unheard_of(runtime_is_silent) {
                     ledger.forget(port);
                 }
                 continue;
@@ -416,7 +435,25 @@ fn doubts(observation: &Observation, subjects: &[Subject]) -> Vec<String> {
     if observation.orchestrator != Orchestrator::Mesos {
         doubts.extend(pods.silence().map(|reason| format!("the pods of this node are not known: {reason}")));
     }
+    let testimony = &observation.testimony;
+    doubts.extend(
+        testimony
+            .runtimes_silence()
+            .map(|reason| format!("the sandboxes of this node are not known: {reason}")),
+    );
+    let inhabited =
+        subjects.iter().filter(|subject| subject.judgement.reason == "namespace_inhabited").count();
+    if inhabited > 0 {
+        doubts.push(format!(
+            "processes live in {inhabited} sandboxes that the runtime does not tell of: may it be asked for all of them?"
+        ));
+    }
     let links = subjects.iter().filter(|subject| subject.facts.link == Presence::There).count();
+    if links > 0 && testimony.sandboxes().is_some_and(containers::Sandboxes::is_empty) {
+        doubts.push(format!(
+            "the runtime knows no sandbox on this node, and {links} links are there: that is not believed"
+        ));
+    }
     if links > 0 && pods.told().is_some_and(containers::Pods::is_empty) {
         doubts.push(format!(
             "no pod is said to be on this node, and {links} links are there: that is not believed"

@@ -40,7 +40,7 @@ struct State {
     api: Api,
     pods: BTreeMap<String, PodInfo>,
     stale: Pods,
-    sandboxes: Option<Sandboxes>,
+    sandboxes: Option<Word<Sandboxes>>,
 }
 
 /// The API server, and a runtime if there is one.
@@ -57,9 +57,11 @@ impl Containers for Cluster {
             Api::Empty => Word::Told(Pods::default()),
             Api::Stale => Word::Told(state.stale.clone()),
         };
-        let sandboxes = state.sandboxes.clone();
-        let sandboxes = sandboxes.map_or_else(|| Word::Silent("there is none".to_owned()), Word::Told);
-        Testimony { pods, sandboxes }
+        Testimony { pods, sandboxes: state.sandboxes.clone() }
+    }
+
+    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
+        held(&self.0).sandboxes.clone()
     }
 
     async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>> {
@@ -135,7 +137,7 @@ impl Site {
     /// There is a runtime that can be asked; it knows these sandboxes.
     pub fn set_sandboxes(&self, sandboxes: &[(&str, bool)]) {
         let known = sandboxes.iter().map(|(id, ready)| ((*id).to_owned(), *ready)).collect();
-        held(&self.cluster.0).sandboxes = Some(known);
+        held(&self.cluster.0).sandboxes = Some(Word::Told(known));
     }
 
     /// A call of the plugin for a sandbox of a pod, in a process of its own. `None`: it was killed.
