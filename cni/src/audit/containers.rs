@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::news::News;
 use crate::orchestrator::Pod;
 
 /// What a witness says.
@@ -154,6 +156,9 @@ pub trait Containers: Send + Sync {
 
     /// Asks the runtime for its sandboxes, if there is one.
     async fn sandboxes(&self) -> Option<Word<Sandboxes>>;
+
+    /// Tells whoever looks at a pod; whether it is worth telling more. `now` is the time of day.
+    async fn tell(&self, news: &News, now: Duration) -> bool;
 }
 
 /// A container runtime that can be asked.
@@ -190,6 +195,10 @@ impl Containers for WithRuntime {
     async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
         Some(self.runtime.sandboxes().await)
     }
+
+    async fn tell(&self, news: &News, now: Duration) -> bool {
+        self.pods.tell(news, now).await
+    }
 }
 
 /// Nobody who could be asked: only what the node itself knows counts.
@@ -215,5 +224,9 @@ impl Containers for Unasked {
 
     async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
         None
+    }
+
+    async fn tell(&self, _news: &News, _now: Duration) -> bool {
+        false
     }
 }

@@ -20,6 +20,8 @@ use tower::ServiceExt as _;
 
 use super::backoff::{Backoff, spread};
 use super::containers::{Containers, Life, PodInfo, Pods, Sandboxes, Testimony, Word};
+use super::events::Events;
+use super::news::News;
 use super::node_name;
 use super::peer::{Clients, describe, whole};
 use crate::config::VspConfig;
@@ -84,6 +86,9 @@ struct Shared {
     host: Host,
     vsp: VspConfig,
     clients: Clients,
+    events: Events,
+    /// What the node is called, once that is known; for events.
+    name: Mutex<String>,
     watch: Mutex<Watch>,
 }
 
@@ -110,7 +115,14 @@ struct Watch {
 impl ApiServer {
     /// The API server of the vsp file.
     pub fn new(host: Host, vsp: VspConfig) -> Self {
-        Self(Arc::new(Shared { host, vsp, clients: Clients::default(), watch: Mutex::default() }))
+        Self(Arc::new(Shared {
+            host,
+            vsp,
+            clients: Clients::default(),
+            events: Events::default(),
+            name: Mutex::default(),
+            watch: Mutex::default(),
+        }))
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
@@ -171,6 +183,16 @@ impl ApiServer {
             Ok(found) => Word::Told(found.as_ref().map(read)),
             Err(error) => Word::Silent(describe(&error)),
         }
+    }
+
+    /// Tells of a pod by an Event.
+    async fn tell(&self, news: &News, now: Duration) -> bool {
+        let name = self.0.name.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.0.events.tell(&self.client(), &name, news, now).await
+    }
+
+    fn is_called(&self, name: &str) {
+        name.clone_into(&mut self.0.name.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// All pods of a node, now.
@@ -236,6 +258,7 @@ impl ApiServer {
     /// Watches for ever.
     async fn follow(&self, given: Option<String>) {
         let node = &self.find_name(given).await;
+        self.is_called(node);
         let config = watcher::Config::default().fields(&of_node(node)).page_size(PAGE);
         let mut backoff = Backoff::new(format!("{node}/api"), FIRST_PAUSE, LONGEST_PAUSE);
         loop {
@@ -294,6 +317,7 @@ pub struct ListedPods {
 impl ListedPods {
     /// The pods of `node`.
     pub fn new(api: ApiServer, node: String) -> Self {
+        api.is_called(&node);
         Self { api, node }
     }
 }
@@ -310,6 +334,10 @@ impl Containers for ListedPods {
 
     async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
         None
+    }
+
+    async fn tell(&self, news: &News, now: Duration) -> bool {
+        self.api.tell(news, now).await
     }
 }
 
@@ -355,5 +383,9 @@ impl Containers for WatchedPods {
 
     async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
         None
+    }
+
+    async fn tell(&self, news: &News, now: Duration) -> bool {
+        self.api.tell(news, now).await
     }
 }

@@ -7,12 +7,14 @@ pub mod backoff;
 pub mod cli;
 pub mod containers;
 pub mod cri;
+mod events;
 mod facts;
 pub mod judge;
 pub mod kubernetes;
 pub mod ledger;
 pub mod mesos;
 pub mod metrics;
+pub mod news;
 pub mod node_name;
 mod peer;
 pub mod plan;
@@ -46,6 +48,7 @@ use containers::{Containers, Testimony, Word};
 use facts::sandbox_fact;
 use judge::{Presence, Sandbox, Verdict};
 use ledger::Ledger;
+use news::{Allowance, News};
 use plan::plan;
 use report::{Action, Kind, Report};
 use subject::{Observation, Subject, subjects};
@@ -79,6 +82,7 @@ pub struct Auditor {
     held: bool,
     debts: BTreeMap<String, Debt>,
     differing: BTreeSet<String>,
+    allowance: Allowance,
 }
 
 /// A debt that could not be paid yet.
@@ -112,6 +116,7 @@ impl Auditor {
             held: false,
             debts: BTreeMap::new(),
             differing: BTreeSet::new(),
+            allowance: Allowance::new(),
         }
     }
 
@@ -149,8 +154,10 @@ impl Auditor {
             let acting = Acting { vrs: &vrs, deadline };
             self.act(&acting, &subjects, &plan, &mut ledger, &mut report).await;
             report.doubts.extend(unconfirmed(&report.actions));
-            self.tell_differences(&subjects);
+            let mut news = restored(&subjects, &report.actions);
+            news.extend(self.tell_differences(&subjects));
             self.save(ledger);
+            self.spread(news).await;
         }
         report.took = started.elapsed();
         Ok(report)
@@ -356,8 +363,18 @@ impl Auditor {
         }
     }
 
+    /// Tells whoever looks at the pods, as far as that is allowed.
+    async fn spread(&mut self, news: Vec<News>) {
+        for one in news {
+            if !self.allowance.take() || !self.containers.tell(&one, self.host.clock.now()).await {
+                return;
+            }
+        }
+    }
+
     /// Another address than the pod's is told once and never applied.
-    fn tell_differences(&mut self, subjects: &[Subject]) {
+    fn tell_differences(&mut self, subjects: &[Subject]) -> Vec<News> {
+        let mut news = Vec::new();
         let mut differing = BTreeSet::new();
         for subject in subjects {
             let Some((mine, other)) = subject.difference() else { continue };
@@ -368,10 +385,19 @@ impl Auditor {
                     "the switch has another address than the pod",
                     &[("pod_has", &mine), ("switch_has", &other)],
                 );
+                news.extend(subject.identity.pod.clone().map(|pod| News {
+                    pod,
+                    reason: "AddressDiffers",
+                    message: format!(
+                        "The pod has {mine}, and the virtual switch has {other} for its port {port}."
+                    ),
+                    is_warning: true,
+                }));
             }
             differing.insert(port.clone());
         }
         self.differing = differing;
+        news
     }
 
     fn save(&mut self, ledger: Ledger) {
@@ -410,6 +436,25 @@ fn action(subject: &Subject, kind: Kind, outcome: Outcome) -> Action {
         evidence: subject.facts.to_string(),
         outcome,
     }
+}
+
+/// What is told of pods whose rows were written again.
+fn restored(subjects: &[Subject], actions: &[Action]) -> Vec<News> {
+    let done = actions
+        .iter()
+        .filter(|action| action.kind == Kind::Restore && matches!(action.outcome, Outcome::Done));
+    let done: BTreeSet<&str> = done.map(|action| action.port.as_str()).collect();
+    let repaired = subjects.iter().filter(|subject| done.contains(subject.identity.port_name.as_str()));
+    repaired
+        .filter_map(|subject| {
+            let message = format!(
+                "The virtual switch had lost the pod's port {}; it has it again.",
+                subject.identity.port_name
+            );
+            let pod = subject.identity.pod.clone()?;
+            Some(News { pod, reason: "AttachmentRestored", message, is_warning: false })
+        })
+        .collect()
 }
 
 fn planned(subjects: &[Subject], plan: &plan::Plan) -> Vec<Action> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nuage_cni::audit::containers::{Containers, Life, PodInfo, Pods, Sandboxes, Testimony, Word};
+use nuage_cni::audit::news::News;
 use nuage_cni::audit::report::Report;
 use nuage_cni::audit::{Auditor, Mode};
 use nuage_cni::config::load_node;
@@ -41,6 +42,7 @@ struct State {
     pods: BTreeMap<String, PodInfo>,
     stale: Pods,
     sandboxes: Option<Word<Sandboxes>>,
+    news: Vec<News>,
 }
 
 /// The API server, and a runtime if there is one.
@@ -62,6 +64,11 @@ impl Containers for Cluster {
 
     async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
         held(&self.0).sandboxes.clone()
+    }
+
+    async fn tell(&self, news: &News, _now: Duration) -> bool {
+        held(&self.0).news.push(news.clone());
+        true
     }
 
     async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>> {
@@ -91,7 +98,13 @@ impl Site {
              staleentrytimeout: 180\n",
         );
         plant_foreign(&node);
-        let state = State { api: Api::Up, pods: BTreeMap::new(), stale: Pods::default(), sandboxes: None };
+        let state = State {
+            api: Api::Up,
+            pods: BTreeMap::new(),
+            stale: Pods::default(),
+            sandboxes: None,
+            news: Vec::new(),
+        };
         let cluster = Cluster(Arc::new(Mutex::new(state)));
         let auditor = auditor(&node, &cluster);
         Self { node, cluster, auditor, namespaces_made: 0 }
@@ -138,6 +151,11 @@ impl Site {
     pub fn set_sandboxes(&self, sandboxes: &[(&str, bool)]) {
         let known = sandboxes.iter().map(|(id, ready)| ((*id).to_owned(), *ready)).collect();
         held(&self.cluster.0).sandboxes = Some(Word::Told(known));
+    }
+
+    /// What was told of pods since this was last asked.
+    pub fn news(&self) -> Vec<News> {
+        std::mem::take(&mut held(&self.cluster.0).news)
     }
 
     /// A call of the plugin for a sandbox of a pod, in a process of its own. `None`: it was killed.

@@ -149,8 +149,9 @@ impl Asked {
         let watch = query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"));
         let path = request.uri().path().to_owned();
         // Collections end with a plural that the API knows; a single object's name follows them.
-        let plural =
-            ["pods", "nodes", "namespaces"].iter().any(|plural| path.ends_with(&format!("/{plural}")));
+        let plural = ["pods", "nodes", "namespaces", "events"]
+            .iter()
+            .any(|plural| path.ends_with(&format!("/{plural}")));
         Self {
             caller,
             target: format!("{path}?{query}"),

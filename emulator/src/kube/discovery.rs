@@ -26,6 +26,7 @@ pub(super) fn groups() -> Value {
 pub(super) fn resources() -> Value {
     let resource = |resource: Resource| {
         let short = match resource {
+            Resource::Events => "ev",
             Resource::Namespaces => "ns",
             Resource::Nodes => "no",
             Resource::Pods => "po",

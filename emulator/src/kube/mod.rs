@@ -1,5 +1,5 @@
-//! The slice of the Kubernetes API that the plugin, the harness and kubectl need: pods, nodes and namespaces with get,
-//! list, watch, create, update, patch and delete. Runs no pod.
+//! The slice of the Kubernetes API that the plugin, the harness and kubectl need: pods, nodes, namespaces and events with
+//! get, list, watch, create, update, patch and delete. Runs no pod.
 
 mod discovery;
 mod request;
@@ -96,7 +96,8 @@ impl Kube {
     /// A [`Status`]: no known kind, no name, no such namespace, exists already.
     pub fn create(&self, mut object: Value) -> Result<Value, Status> {
         let resource = object["kind"].as_str().and_then(Resource::from_kind);
-        let resource = resource.ok_or_else(|| Status::bad_request("kind must be Pod, Node or Namespace"))?;
+        let resource =
+            resource.ok_or_else(|| Status::bad_request("kind must be Pod, Node, Namespace or Event"))?;
         if !object["metadata"].is_object() {
             return Err(Status::invalid("metadata is missing"));
         }
@@ -136,10 +137,13 @@ impl Kube {
         let phase = match resource {
             Resource::Pods => "Pending",
             Resource::Namespaces => "Active",
-            Resource::Nodes => "",
+            Resource::Events | Resource::Nodes => "",
         };
         if !phase.is_empty() && object["status"]["phase"].is_null() {
             object["status"]["phase"] = json!(phase);
+        }
+        if resource == Resource::Events {
+            self.store().make_room_for_event();
         }
         Ok(self.put(key, Some(object)))
     }

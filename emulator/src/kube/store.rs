@@ -10,19 +10,24 @@ use super::status::Status;
 /// How many changes are remembered. Who watches from an older version has to list again (410).
 const HISTORY: usize = 4096;
 
+/// How many events are kept. A server forgets them after an hour; here the oldest go.
+const MOST_EVENTS: usize = 1000;
+
 /// The resources that are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Resource {
+    Events,
     Namespaces,
     Nodes,
     Pods,
 }
 
 impl Resource {
-    pub(super) const ALL: [Self; 3] = [Self::Namespaces, Self::Nodes, Self::Pods];
+    pub(super) const ALL: [Self; 4] = [Self::Events, Self::Namespaces, Self::Nodes, Self::Pods];
 
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Events => "events",
             Self::Namespaces => "namespaces",
             Self::Nodes => "nodes",
             Self::Pods => "pods",
@@ -31,6 +36,7 @@ impl Resource {
 
     pub(super) fn kind(self) -> &'static str {
         match self {
+            Self::Events => "Event",
             Self::Namespaces => "Namespace",
             Self::Nodes => "Node",
             Self::Pods => "Pod",
@@ -38,7 +44,7 @@ impl Resource {
     }
 
     pub(super) fn namespaced(self) -> bool {
-        self == Self::Pods
+        matches!(self, Self::Events | Self::Pods)
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
@@ -106,6 +112,21 @@ impl Store {
         Box::new(
             self.objects.range(first..).take_while(move |(key, _)| wanted(key)).map(|(_, object)| object),
         )
+    }
+
+    /// Makes room for one more event: the oldest goes.
+    pub(super) fn make_room_for_event(&mut self) {
+        let version = |object: &Value| -> u64 {
+            object["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
+        };
+        let first = (Resource::Events, String::new(), String::new());
+        let events = || self.objects.range(first.clone()..).take_while(|(key, _)| key.0 == Resource::Events);
+        if events().count() >= MOST_EVENTS
+            && let Some((oldest, _)) = events().min_by_key(|(_, event)| version(event))
+        {
+            let oldest = oldest.clone();
+            self.put(oldest, None);
+        }
     }
 
     /// Puts an object in the place of what was there, or takes it away, and remembers the change.

@@ -15,6 +15,7 @@ pub(super) fn table(resource: Resource, objects: &[Value], metadata: &Value, now
     let columns: &[&str] = match resource {
         Resource::Pods => &["Name", "Ready", "Status", "Restarts", "Age", "IP", "Node"],
         Resource::Nodes => &["Name", "Status", "Roles", "Age", "Version"],
+        Resource::Events => &["Last Seen", "Type", "Reason", "Object", "Message"],
         Resource::Namespaces => &["Name", "Status", "Age"],
     };
     let definitions: Vec<Value> = columns
@@ -55,6 +56,14 @@ fn cell(object: &Value, column: &str, now: u64) -> String {
         "IP" => text(&object["status"]["podIP"]),
         "Node" => text(&object["spec"]["nodeName"]),
         "Version" => text(&object["status"]["nodeInfo"]["kubeletVersion"]),
+        "Last Seen" => age(&text(&object["lastTimestamp"]), now),
+        "Type" => text(&object["type"]),
+        "Reason" => text(&object["reason"]),
+        "Message" => text(&object["message"]),
+        "Object" => {
+            let about = &object["involvedObject"];
+            format!("{}/{}", text(&about["kind"]).to_lowercase(), text(&about["name"]))
+        }
         "Age" => age(&text(&object["metadata"]["creationTimestamp"]), now),
         _ => "<none>".to_owned(),
     }
