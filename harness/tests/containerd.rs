@@ -208,9 +208,9 @@ async fn whom_containerd_calls_ready_stays_and_whom_it_does_not_goes() {
     let directory = tempfile::tempdir().unwrap();
     let containerd = Containerd::start(directory.path(), &site);
     let file = site.node().join("nuage-cni.yaml");
-    let text = std::fs::read_to_string(&file).unwrap();
+    let yaml = std::fs::read_to_string(&file).unwrap();
     let endpoint = format!("runtimeendpoint: unix://{}\n", containerd.socket.display());
-    std::fs::write(&file, format!("{text}staleentrytimeout: 1\nmonitorinterval: 1\n{endpoint}")).unwrap();
+    std::fs::write(&file, format!("{yaml}staleentrytimeout: 1\nmonitorinterval: 1\n{endpoint}")).unwrap();
 
     let kubeconfig = site.root().join("admin.kubeconfig");
     let kubectl = |arguments: &[&str]| {

@@ -127,9 +127,9 @@ impl Mesos {
             "cniVersion": "0.2.0", "name": "nuage-net", "type": "nuage-cni-mesos", "configDir": "/config",
             "args": {"org.apache.mesos": {"network_info": {"labels": {"labels": labels}}}}
         });
-        let outcome =
-            self.node.invoke_as(Orchestrator::Mesos, &Process::sound(), environment, &network).await;
-        let outcome = outcome.unwrap();
+        let process = Process::sound();
+        let call = self.node.invoke_as(Orchestrator::Mesos, &process, environment, &network);
+        let outcome = Box::pin(call).await.unwrap();
         assert_eq!(outcome.exit_code, 0, "{}", String::from_utf8_lossy(&outcome.stdout));
     }
 

@@ -183,7 +183,7 @@ impl Site {
         environment.insert("CNI_ARGS".to_owned(), arguments);
         // The double's API server gives every pod one UID; the plugin takes this one as well.
         *held(&self.node.services.metadata) = json!({"annotations": {"kubernetes.io/config.hash": uid}});
-        let outcome = self.node.invoke(process, environment, json!({})).await?;
+        let outcome = Box::pin(self.node.invoke(process, environment, json!({}))).await?;
         Some(outcome.exit_code == 0)
     }
 
