@@ -18,6 +18,8 @@ use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::util::BoxCloneSyncService;
 
+use crate::config::Memo;
+
 /// An error from below a seam whose type does not matter above it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A response body that can be read in pieces (a watch never ends).
@@ -357,4 +359,9 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// The operating system's refusal.
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>>;
+
+    /// Where it is remembered what configuration files meant, for who reads them again and again; the executables do not.
+    fn memo(&self) -> Option<&Memo> {
+        None
+    }
 }

@@ -1,35 +1,42 @@
 //! One YAML file: where a value is wrong, it is named with file, line and key. Never shows a line of the file: beside the
 //! wrong value may stand a key or a token.
 
-use std::collections::BTreeMap;
+use std::any::Any;
 use std::path::{Path, PathBuf};
 
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
-use super::{invalid, read};
+use super::noted::Noted;
+use super::{Memo, invalid, read};
 use crate::error::Error;
 use crate::host::Files;
 
 /// Less similar than this, two keys are not the same word with a slip in it.
 const SIMILAR: f64 = 0.8;
 
+/// What a file can be read as. An empty one is the default.
+pub(super) trait Content: DeserializeOwned + Default + Clone + Any + Send + Sync {}
+impl<T: DeserializeOwned + Default + Clone + Any + Send + Sync> Content for T {}
+
 /// The text of a YAML file.
 pub(super) struct Document {
     path: PathBuf,
     text: String,
+    memo: Option<Memo>,
 }
 
 impl Document {
     /// Reads a file; one that is not there is an empty one.
     pub(super) fn read(files: &dyn Files, path: &Path) -> Result<Self, Error> {
-        Ok(Self::read_if_there(files, path)?.unwrap_or(Self { path: path.to_owned(), text: String::new() }))
+        let empty = || Self { path: path.to_owned(), text: String::new(), memo: None };
+        Ok(Self::read_if_there(files, path)?.unwrap_or_else(empty))
     }
 
     /// Reads a file, if it is there.
     pub(super) fn read_if_there(files: &dyn Files, path: &Path) -> Result<Option<Self>, Error> {
         let Some(bytes) = read(files, path)? else { return Ok(None) };
         let text = String::from_utf8(bytes).map_err(|_| invalid(path, "is not UTF-8"))?;
-        Ok(Some(Self { path: path.to_owned(), text }))
+        Ok(Some(Self { path: path.to_owned(), text, memo: files.memo().cloned() }))
     }
 
     /// Whether nothing stands in it but comments: an empty mapping, not a null.
@@ -38,11 +45,24 @@ impl Document {
     }
 
     /// Its typed content.
-    pub(super) fn parse<T: DeserializeOwned + Default>(&self) -> Result<T, Error> {
+    pub(super) fn parse<T: Content>(&self) -> Result<T, Error> {
         if self.is_empty() {
             return Ok(T::default());
         }
-        serde_saphyr::from_str(&self.text).map_err(|error| self.wrong(&error))
+        if let Some(known) = self.memo.as_ref().and_then(|memo| memo.recall(&self.path, &self.text)) {
+            return Ok(known);
+        }
+        let content: T = serde_saphyr::from_str(&self.text).map_err(|error| self.wrong(&error))?;
+        if let Some(memo) = &self.memo {
+            memo.keep(&self.path, &self.text, content.clone());
+        }
+        Ok(content)
+    }
+
+    /// Its typed content, and all keys of its mapping.
+    pub(super) fn parse_noting<T: Content>(&self) -> Result<(T, Vec<String>), Error> {
+        let Noted { content, keys } = self.parse()?;
+        Ok((content, keys))
     }
 
     fn wrong(&self, error: &serde_saphyr::Error) -> Error {
@@ -71,12 +91,10 @@ impl Document {
         })
     }
 
-    /// What is odd about its keys: those of `idle` have no effect any more, others than `known` never had.
-    pub(super) fn odd_keys(&self, known: &[&str], idle: &[&str]) -> Vec<String> {
-        #[expect(clippy::zero_sized_map_values, reason = "YAML's mapping is a map; only its keys count here")]
-        let keys: BTreeMap<String, IgnoredAny> = self.parse().unwrap_or_default();
+    /// What is odd about these of its keys: those of `idle` have no effect any more, others than `known` never had.
+    pub(super) fn odd_keys(&self, keys: &[String], known: &[&str], idle: &[&str]) -> Vec<String> {
         let unknown =
-            keys.keys().filter(|key| !known.contains(&key.as_str()) && !idle.contains(&key.as_str()));
+            keys.iter().filter(|key| !known.contains(&key.as_str()) && !idle.contains(&key.as_str()));
         let told = |key: &String| {
             let line = self.text.lines().position(|line| line.trim_start().starts_with(key.as_str()));
             let place = line.map(|line| format!(":{}", line + 1)).unwrap_or_default();

@@ -12,7 +12,7 @@ use super::{Document, invalid, read};
 use crate::error::Error;
 use crate::host::{Files, TlsIdentity};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 struct File {
     current_context: String,
@@ -21,7 +21,7 @@ struct File {
     users: Vec<Named>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Named {
     name: String,
@@ -30,14 +30,14 @@ struct Named {
     user: User,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Context {
     cluster: String,
     user: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 struct Cluster {
     server: String,
@@ -46,7 +46,7 @@ struct Cluster {
     insecure_skip_tls_verify: bool,
 }
 
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct User {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,9 @@
 
 mod document;
 mod kubeconfig;
+mod memo;
 mod node;
+mod noted;
 mod vsp;
 
 use std::net::SocketAddr;
@@ -14,6 +16,7 @@ use crate::error::Error;
 use crate::host::Files;
 use document::Document;
 pub use kubeconfig::{Kubeconfig, Unverified, load as load_kubeconfig, unverified as unverified_kubeconfig};
+pub use memo::Memo;
 pub use node::load as load_node;
 pub use vsp::{Choice, VspConfig, load as load_vsp};
 

@@ -49,7 +49,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// The file's keys. A key without a value counts as absent, as it always did.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct File {
     vrsendpoint: Option<String>,
@@ -161,7 +161,7 @@ fn socket(endpoint: &str) -> Option<&Path> {
 pub fn load(files: &dyn Files, directory: Option<&Path>) -> Result<NodeConfig, Error> {
     let path = directory.map_or_else(|| PathBuf::from(STANDARD_PATH), |directory| directory.join(FILE_NAME));
     let document = Document::read(files, &path)?;
-    let file: File = document.parse()?;
+    let (file, keys): (File, _) = document.parse_noting()?;
     let check = Checker { path: &path };
     let text = |given: Option<String>, default: &str| {
         given.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| default.to_owned())
@@ -217,6 +217,6 @@ pub fn load(files: &dyn Files, directory: Option<&Path>) -> Result<NodeConfig, E
         metrics_listen,
         runtime_socket: check.runtime_socket(file.runtimeendpoint)?,
         mesos_agent: check.mesos_agent(file.mesosagent, file.mesosagentca, file.mesosagentcredential)?,
-        warnings: document.odd_keys(KEYS, &[]),
+        warnings: document.odd_keys(&keys, KEYS, &[]),
     })
 }

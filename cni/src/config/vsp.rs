@@ -55,7 +55,7 @@ const IDLE_KEYS: &[&str] =
     &["clientCert", "clientKey", "CACert", "dockerBridgeName", "interfaceMTU", "serviceCIDR", "logLevel"];
 
 /// The file's keys.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct File {
     enterprise_name: Option<String>,
@@ -124,7 +124,7 @@ pub fn load(
     };
     let path = directory.join(format!("{name}.yaml"));
     let document = Document::read(files, &path)?;
-    let file: File = document.parse()?;
+    let (file, keys): (File, _) = document.parse_noting()?;
     // A key without a value is an absent one: templates leave many like that.
     let given = |value: Option<String>| value.filter(|text| !text.trim().is_empty());
     let monitor = given(file.nuage_mon_rest_server).map(|url| url.trim().to_owned());
@@ -145,7 +145,7 @@ pub fn load(
         pod_may_set: file.pod_may_set.unwrap_or_else(|| default_choices.into()),
         kubeconfig: directory.join(given(file.kube_config).as_deref().unwrap_or("nuage.kubeconfig")),
         api_server: given(file.master_api_server),
-        warnings: document.odd_keys(KEYS, IDLE_KEYS),
+        warnings: document.odd_keys(&keys, KEYS, IDLE_KEYS),
         client_certificate: beside(file.nuage_mon_client_cert, "nuageMonClient.crt"),
         client_key: beside(file.nuage_mon_client_key, "nuageMonClient.key"),
         server_authority: beside(given(file.nuage_mon_server_ca).or(file.nuage_mon_ca), "nuageMonCA.crt"),

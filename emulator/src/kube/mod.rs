@@ -81,7 +81,7 @@ impl Kube {
         self.0.changed.subscribe()
     }
 
-    fn put(&self, key: Key, object: Option<Value>) -> Value {
+    fn put(&self, key: Key, object: Option<Value>) -> Arc<Value> {
         let mut store = self.store();
         let put = store.put(key, object);
         let version = store.version();
@@ -94,7 +94,7 @@ impl Kube {
     ///
     /// # Errors
     /// A [`Status`]: no known kind, no name, no such namespace, exists already.
-    pub fn create(&self, mut object: Value) -> Result<Value, Status> {
+    pub fn create(&self, mut object: Value) -> Result<Arc<Value>, Status> {
         let resource = object["kind"].as_str().and_then(Resource::from_kind);
         let resource =
             resource.ok_or_else(|| Status::bad_request("kind must be Pod, Node, Namespace or Event"))?;
@@ -152,7 +152,7 @@ impl Kube {
     ///
     /// # Errors
     /// [`Status`] of reason `NotFound`.
-    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Value, Status> {
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Arc<Value>, Status> {
         self.store().get(&key(kind, namespace, name)?).cloned()
     }
 
@@ -166,9 +166,9 @@ impl Kube {
         namespace: &str,
         name: &str,
         change: impl FnOnce(&mut Value),
-    ) -> Result<Value, Status> {
+    ) -> Result<Arc<Value>, Status> {
         let key = key(kind, namespace, name)?;
-        let mut object = self.store().get(&key)?.clone();
+        let mut object = Value::clone(self.store().get(&key)?);
         change(&mut object);
         Ok(self.put(key, Some(object)))
     }
@@ -177,7 +177,7 @@ impl Kube {
     ///
     /// # Errors
     /// [`Status`] of reason `NotFound`.
-    pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<Value, Status> {
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<Arc<Value>, Status> {
         let key = key(kind, namespace, name)?;
         let object = self.store().get(&key)?.clone();
         self.put(key, None);

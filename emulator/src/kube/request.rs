@@ -173,7 +173,7 @@ fn create(kube: &Kube, resource: Resource, namespace: Option<String>, body: &[u8
         }
         object["metadata"]["namespace"] = json!(namespace);
     }
-    Ok((StatusCode::CREATED, Json(kube.create(object)?)).into_response())
+    Ok((StatusCode::CREATED, Json(&*kube.create(object)?)).into_response())
 }
 
 fn global(resource_name: &str, name: String) -> Result<Key, Status> {
@@ -210,9 +210,10 @@ fn read(kube: &Kube, key: &Key, headers: &HeaderMap) -> Answer {
     let tables = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(table::wanted);
     if tables {
         let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-        return Ok(Json(table::table(key.0, &[object], &metadata, kube.0.clock.now())).into_response());
+        return Ok(Json(table::table(key.0, std::slice::from_ref(&*object), &metadata, kube.0.clock.now()))
+            .into_response());
     }
-    Ok(Json(object).into_response())
+    Ok(Json(&*object).into_response())
 }
 
 async fn delete_global(State(kube): State<Kube>, Path((resource, name)): Path<(String, String)>) -> Answer {
@@ -229,7 +230,7 @@ async fn delete_one(
 fn remove(kube: &Kube, key: Key) -> Answer {
     let object = kube.store().get(&key)?.clone();
     kube.put(key, None);
-    Ok(Json(object).into_response())
+    Ok(Json(&*object).into_response())
 }
 
 async fn put_global(
@@ -284,7 +285,7 @@ async fn patch_status(
 /// made stays, and the status changes through its own path only.
 fn change(kube: &Kube, key: Key, method: &Method, body: &[u8], status: bool) -> Answer {
     let given = object(body)?;
-    let old = kube.store().get(&key)?.clone();
+    let old = Value::clone(kube.store().get(&key)?);
     let expected = given["metadata"]["resourceVersion"].as_str();
     if expected.is_some_and(|expected| Some(expected) != old["metadata"]["resourceVersion"].as_str()) {
         return Err(Status::conflict(key.0.name(), &key.2));
@@ -303,7 +304,7 @@ fn change(kube: &Kube, key: Key, method: &Method, body: &[u8], status: bool) -> 
         }
     }
     (new["kind"], new["apiVersion"]) = (json!(key.0.kind()), json!("v1"));
-    Ok(Json(kube.put(key, Some(new))).into_response())
+    Ok(Json(&*kube.put(key, Some(new))).into_response())
 }
 
 fn merged(mut target: Value, patch: Value) -> Value {

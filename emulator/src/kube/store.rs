@@ -2,6 +2,7 @@
 //! for the caller.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -65,14 +66,14 @@ pub(super) struct Change {
     pub(super) version: u64,
     pub(super) key: Key,
     /// Before and after, so that each watcher can tell whether an object entered or left its selection.
-    pub(super) old: Option<Value>,
-    pub(super) new: Option<Value>,
+    pub(super) old: Option<Arc<Value>>,
+    pub(super) new: Option<Arc<Value>>,
 }
 
-/// All objects.
+/// All objects. Never changed in place: history, watchers and readers share them.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    objects: BTreeMap<Key, Value>,
+    objects: BTreeMap<Key, Arc<Value>>,
     /// Pods by node: a list for one node must not look at the pods of five thousand.
     by_node: BTreeMap<String, BTreeSet<Key>>,
     history: VecDeque<Change>,
@@ -89,7 +90,7 @@ impl Store {
         self.version
     }
 
-    pub(super) fn get(&self, key: &Key) -> Result<&Value, Status> {
+    pub(super) fn get(&self, key: &Key) -> Result<&Arc<Value>, Status> {
         self.objects.get(key).ok_or_else(|| Status::not_found(key.0.name(), &key.2))
     }
 
@@ -105,12 +106,14 @@ impl Store {
         if let (Resource::Pods, Some(node)) = (resource, node) {
             let Some(keys) = self.by_node.get(node) else { return Box::new(std::iter::empty()) };
             return Box::new(
-                keys.iter().filter(move |key| wanted(key)).filter_map(|key| self.objects.get(key)),
+                keys.iter()
+                    .filter(move |key| wanted(key))
+                    .filter_map(|key| self.objects.get(key).map(|object| &**object)),
             );
         }
         let first = (resource, namespace.unwrap_or_default().to_owned(), String::new());
         Box::new(
-            self.objects.range(first..).take_while(move |(key, _)| wanted(key)).map(|(_, object)| object),
+            self.objects.range(first..).take_while(move |(key, _)| wanted(key)).map(|(_, object)| &**object),
         )
     }
 
@@ -130,22 +133,22 @@ impl Store {
     }
 
     /// Puts an object in the place of what was there, or takes it away, and remembers the change.
-    pub(super) fn put(&mut self, key: Key, new: Option<Value>) -> Option<Value> {
+    pub(super) fn put(&mut self, key: Key, new: Option<Value>) -> Option<Arc<Value>> {
         self.version += 1;
         let version = self.version;
         let new = new.map(|mut object| {
             object["metadata"]["resourceVersion"] = json!(version.to_string());
-            object
+            Arc::new(object)
         });
         let old = match &new {
             Some(object) => self.objects.insert(key.clone(), object.clone()),
             None => self.objects.remove(&key),
         };
         if key.0 == Resource::Pods {
-            if let Some(keys) = old.as_ref().and_then(node).and_then(|node| self.by_node.get_mut(node)) {
+            if let Some(keys) = old.as_deref().and_then(node).and_then(|node| self.by_node.get_mut(node)) {
                 keys.remove(&key);
             }
-            if let Some(node) = new.as_ref().and_then(node) {
+            if let Some(node) = new.as_deref().and_then(node) {
                 self.by_node.entry(node.to_owned()).or_default().insert(key.clone());
             }
         }

@@ -2,6 +2,7 @@
 //! enter or leave the selection as added or deleted, as the real server does.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -77,12 +78,12 @@ impl Watch {
             return None;
         }
         let selected =
-            |object: &Option<Value>| object.as_ref().is_some_and(|object| self.selector.matches(object));
+            |object: &Option<Arc<Value>>| object.as_ref().is_some_and(|object| self.selector.matches(object));
         match (selected(&change.old), selected(&change.new)) {
             (false, true) => change.new.as_ref().map(|object| self.line("ADDED", object)),
             (true, true) => change.new.as_ref().map(|object| self.line("MODIFIED", object)),
             (true, false) => {
-                let mut gone = change.new.clone().or_else(|| change.old.clone())?;
+                let mut gone = Value::clone(change.new.as_ref().or(change.old.as_ref())?);
                 gone["metadata"]["resourceVersion"] = json!(change.version.to_string());
                 Some(self.line("DELETED", &gone))
             }

@@ -43,7 +43,8 @@ impl Controller {
     /// A controller that reaches the VSD by `vsd`, with the identity of a user who may make containers. `vsd_url`
     /// is the base of its API, for instance `https://vsd:7443/nuage/api/v6`.
     pub fn new(vsd: HttpService, vsd_url: &str) -> Self {
-        Self { vsd: vsd::Client::new(vsd, vsd_url), prepares: false, faults: ControllerFaults::default() }
+        let vsd = vsd::Client::new(vsd, vsd_url).reading_only(&settle::ATTRIBUTES);
+        Self { vsd, prepares: false, faults: ControllerFaults::default() }
     }
 
     /// Has each connection begin with [`prepare()`]: for a server that is no VRS yet, and forgets the role of its

@@ -7,6 +7,22 @@ use super::rows::{Answer, Entity, Port};
 use crate::vsd::client::{Client, Error, id};
 use crate::vsd::error::code;
 
+/// What a controller reads of objects of the VSD, and nothing else.
+pub(super) const ATTRIBUTES: [&str; 12] = [
+    "ID",
+    "name",
+    "UUID",
+    "VRSID",
+    "serviceID",
+    "interfaces",
+    "attachedNetworkID",
+    "MAC",
+    "IPAddress",
+    "netmask",
+    "gateway",
+    "VPortID",
+];
+
 /// A port's place in the VSD.
 struct Place {
     domain: String,
@@ -20,7 +36,8 @@ pub(super) type Outcome = Vec<(Port, Result<Answer, Error>)>;
 
 /// Removes the entity's container, if it is this VRS's.
 pub(super) async fn remove(vsd: &Client, vrs: &str, entity: &str) -> Result<(), Error> {
-    let Some(container) = vsd.find("containers", "UUID", entity).await? else { return Ok(()) };
+    let found = vsd.find_only("containers", "UUID", entity, "VRSID").await?;
+    let Some(container) = found else { return Ok(()) };
     let owner = container.get("VRSID").and_then(Value::as_str);
     if owner.is_none_or(|owner| owner == vrs) {
         vsd.delete(&format!("containers/{}", id(&container)?)).await?;
@@ -195,7 +212,7 @@ async fn locate(vsd: &Client, enterprise: &str, port: &Port) -> Result<Place, Er
 }
 
 async fn named(vsd: &Client, path: &str, entity: &str, name: &str) -> Result<Value, Error> {
-    let found = vsd.find(path, "name", name).await?;
+    let found = vsd.find_only(path, "name", name, "serviceID").await?;
     found.ok_or_else(|| Error::Missing(format!("{entity} {name:?}")))
 }
 

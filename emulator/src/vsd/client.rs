@@ -1,6 +1,8 @@
 //! A small client of the VSD's REST API: what the controller and the monitor ask of it. Identity is the client
 //! certificate of the connection below. Every call has a deadline; nothing is retried here.
 
+mod only;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::http::{BoxError, HttpService};
+use only::Only;
 
 /// How long one call may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -67,6 +70,8 @@ impl Error {
 pub struct Client {
     http: HttpService,
     url: String,
+    /// The attributes that are read of answers; all of them where absent.
+    kept: Option<&'static [&'static str]>,
 }
 
 impl fmt::Debug for Client {
@@ -78,7 +83,15 @@ impl fmt::Debug for Client {
 impl Client {
     /// A client of the API below `url`, for instance `https://vsd:7443/nuage/api/v6`.
     pub fn new(http: HttpService, url: &str) -> Self {
-        Self { http, url: url.trim_end_matches('/').to_owned() }
+        Self { http, url: url.trim_end_matches('/').to_owned(), kept: None }
+    }
+
+    /// Reads only these attributes of answers, and those that objects are looked for by: whoever asks often saves the time
+    /// for all the others.
+    #[must_use]
+    pub fn reading_only(mut self, attributes: &'static [&'static str]) -> Self {
+        self.kept = Some(attributes);
+        self
     }
 
     /// The object of a collection whose `attribute` is exactly `value`.
@@ -86,7 +99,32 @@ impl Client {
     /// # Errors
     /// Any of [`Error`]; that there is none is `Ok(None)`.
     pub async fn find(&self, path: &str, attribute: &str, value: &str) -> Result<Option<Value>, Error> {
-        let mut found = self.page(path, Some((attribute, value)), 0).await?;
+        self.find_part(path, (attribute, value), None).await
+    }
+
+    /// As [`Client::find`], but the object's ID, `attribute` and `attributes` (with commas between) are all that the VSD is
+    /// asked to show.
+    ///
+    /// # Errors
+    /// As [`Client::find`].
+    pub async fn find_only(
+        &self,
+        path: &str,
+        attribute: &str,
+        value: &str,
+        attributes: &str,
+    ) -> Result<Option<Value>, Error> {
+        let shown = format!("{attribute},{attributes}");
+        self.find_part(path, (attribute, value), Some(&shown)).await
+    }
+
+    async fn find_part(
+        &self,
+        path: &str,
+        (attribute, value): (&str, &str),
+        shown: Option<&str>,
+    ) -> Result<Option<Value>, Error> {
+        let mut found = self.page(path, Some((attribute, value)), shown, 0).await?;
         // Whatever a server takes a filter for, an object of another name is not the one.
         found.0.retain(|object| object.get(attribute).and_then(Value::as_str) == Some(value));
         Ok(found.0.into_iter().next())
@@ -99,7 +137,7 @@ impl Client {
     pub async fn list(&self, path: &str, filter: Option<(&str, &str)>) -> Result<Vec<Value>, Error> {
         let mut all = Vec::new();
         for page in 0..MOST_PAGES {
-            let (objects, count) = self.page(path, filter, page).await?;
+            let (objects, count) = self.page(path, filter, None, page).await?;
             let last = objects.is_empty();
             all.extend(objects);
             if last || all.len() >= count {
@@ -114,7 +152,7 @@ impl Client {
     /// # Errors
     /// Any of [`Error`].
     pub async fn read(&self, path: &str) -> Result<Value, Error> {
-        first(self.call(Method::GET, path, None, HeaderMap::new()).await?.1)
+        first(self.call(Method::GET, path, None, HeaderMap::new(), "").await?.1)
     }
 
     /// Creates an object and returns it as the VSD completed it.
@@ -122,7 +160,7 @@ impl Client {
     /// # Errors
     /// Any of [`Error`].
     pub async fn create(&self, path: &str, object: &Value) -> Result<Value, Error> {
-        first(self.call(Method::POST, path, Some(object), HeaderMap::new()).await?.1)
+        first(self.call(Method::POST, path, Some(object), HeaderMap::new(), "").await?.1)
     }
 
     /// Changes some attributes of an object.
@@ -130,7 +168,7 @@ impl Client {
     /// # Errors
     /// Any of [`Error`].
     pub async fn update(&self, path: &str, changes: &Value) -> Result<(), Error> {
-        self.call(Method::PUT, path, Some(changes), HeaderMap::new()).await.map(drop)
+        self.call(Method::PUT, path, Some(changes), HeaderMap::new(), "").await.map(drop)
     }
 
     /// Adds a member to a collection of associated objects.
@@ -143,7 +181,7 @@ impl Client {
             HeaderValue::from_static("add"),
         )]);
         let ids = Value::from(vec![id]);
-        self.call(Method::PATCH, path, Some(&ids), headers).await.map(drop)
+        self.call(Method::PATCH, path, Some(&ids), headers, "").await.map(drop)
     }
 
     /// Deletes an object, whatever lies below it. Returns whether it was there.
@@ -152,18 +190,19 @@ impl Client {
     /// Any of [`Error`].
     pub async fn delete(&self, path: &str) -> Result<bool, Error> {
         let path = format!("{path}?responseChoice=1");
-        match self.call(Method::DELETE, &path, None, HeaderMap::new()).await {
+        match self.call(Method::DELETE, &path, None, HeaderMap::new(), "").await {
             Ok(_) => Ok(true),
             Err(Error::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// One page of a collection, and how many objects all pages have.
+    /// One page of a collection, and how many objects all pages have. `shown`: the attributes that are asked for.
     async fn page(
         &self,
         path: &str,
         filter: Option<(&str, &str)>,
+        shown: Option<&str>,
         page: usize,
     ) -> Result<(Vec<Value>, usize), Error> {
         let mut headers = HeaderMap::new();
@@ -180,9 +219,13 @@ impl Client {
             let value = value.replace('\\', "\\\\").replace('"', "\\\"");
             say("x-nuage-filter", format!("{attribute} == \"{value}\""))?;
         }
+        if let Some(shown) = shown {
+            say("x-nuage-attributes", shown.to_owned())?;
+        }
         say("x-nuage-page", page.to_string())?;
         say("x-nuage-pagesize", PAGE.to_string())?;
-        let (headers, body) = self.call(Method::GET, path, None, headers).await?;
+        let asked = filter.map_or("", |(attribute, _)| attribute);
+        let (headers, body) = self.call(Method::GET, path, None, headers, asked).await?;
         let objects = match body {
             Value::Null => Vec::new(),
             Value::Array(objects) => objects,
@@ -192,12 +235,14 @@ impl Client {
         Ok((objects, count.unwrap_or(0)))
     }
 
+    /// One exchange; `asked` is an attribute that is read beside those that always are.
     async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
         headers: HeaderMap,
+        asked: &str,
     ) -> Result<(HeaderMap, Value), Error> {
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let mut request = Request::builder().method(method).uri(format!("{}/{path}", self.url));
@@ -208,7 +253,11 @@ impl Client {
         let request = request.body(body).map_err(|error| Error::Malformed(error.to_string()))?;
         let exchange = tokio::time::timeout(DEADLINE, exchange(self.http.clone(), request));
         let (parts, body) = exchange.await.map_err(|_| Error::Timeout)??;
-        let json = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
+        let json = match self.kept {
+            _ if body.is_empty() => Ok(Value::Null),
+            Some(kept) if parts.status.is_success() => only::read(&body, Only(kept, asked)),
+            _ => serde_json::from_slice(&body),
+        };
         if parts.status.is_success() {
             let json = json.map_err(|error| Error::Malformed(error.to_string()))?;
             return Ok((parts.headers, json));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
+use nuage_cni::config::Memo;
 use nuage_cni::host::{Files, Host, Link, LinkError, Links, LockGuard, Namespaces, Netns, Route, VethPair};
 use nuage_emulator::faults::{Caller, Faults};
 
@@ -125,5 +126,9 @@ impl Files for FullDisk {
 
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
         self.inner.try_lock(path)
+    }
+
+    fn memo(&self) -> Option<&Memo> {
+        self.inner.memo()
     }
 }

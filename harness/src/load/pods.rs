@@ -33,7 +33,23 @@ struct State {
     next: u64,
     /// How many pods each node has.
     counts: Vec<usize>,
-    cordoned: BTreeSet<usize>,
+    /// The nodes that take pods, the one with the fewest first: each pod asks, and a cluster has thousands of nodes.
+    open: BTreeSet<(usize, usize)>,
+}
+
+impl State {
+    /// Of so many nodes, all without pods.
+    fn of(nodes: usize) -> Self {
+        Self { counts: vec![0; nodes], open: (0..nodes).map(|node| (0, node)).collect(), ..Self::default() }
+    }
+
+    /// A node has so many pods now.
+    fn count(&mut self, node: usize, count: usize) {
+        if self.open.remove(&(self.counts[node], node)) {
+            self.open.insert((count, node));
+        }
+        self.counts[node] = count;
+    }
 }
 
 #[derive(Debug)]
@@ -56,7 +72,7 @@ pub struct Evicted {
 impl Pods {
     /// No pods yet.
     pub fn new(world: Arc<World>) -> Self {
-        let state = State { counts: vec![0; world.nodes.len()], ..State::default() };
+        let state = State::of(world.nodes.len());
         Self { world, shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }) }
     }
 
@@ -66,9 +82,7 @@ impl Pods {
 
     /// The node with the fewest pods, the first of several, among those that take any.
     pub fn place(&self) -> usize {
-        let state = self.state();
-        let open = (0..state.counts.len()).filter(|node| !state.cordoned.contains(node));
-        open.min_by_key(|node| state.counts[*node]).unwrap_or(0)
+        self.state().open.first().map_or(0, |(_, node)| *node)
     }
 
     /// Makes an ordinary pod and lets it live in a task of its own.
@@ -106,7 +120,8 @@ impl Pods {
             let mut state = self.state();
             state.next += 1;
             let number = state.next;
-            state.counts[pod.node] += 1;
+            let count = state.counts[pod.node] + 1;
+            state.count(pod.node, count);
             state.names.insert(pod.full_name(), number);
             state.pods.insert(number, running);
             number
@@ -124,7 +139,8 @@ impl Pods {
         let networked = self.state().pods.get(&number).is_some_and(|pod| pod.spec.sort != Sort::HostNetwork);
         loop {
             if sandbox.is_none() && networked {
-                sandbox = kubelet::start(&self.world, &pod, &mut orders).await;
+                // Boxed: what it needs while it works is not kept for every pod that is up.
+                sandbox = Box::pin(kubelet::start(&self.world, &pod, &mut orders)).await;
             }
             self.set_up(number, true);
             let dead = || sandbox.as_ref().is_some_and(|id| !kubelet::is_attached(&self.world, &pod, id));
@@ -134,7 +150,7 @@ impl Pods {
                 self.set_up(number, false);
             }
             if let Some(id) = sandbox.take() {
-                kubelet::stop(&self.world, &pod, &id).await;
+                Box::pin(kubelet::stop(&self.world, &pod, &id)).await;
             }
             if over {
                 break;
@@ -143,7 +159,7 @@ impl Pods {
         if !orders.borrow().delete {
             kubelet::report(&self.world, &pod, &json!({"phase": "Succeeded"}));
             let _ = orders.wait_for(|orders| orders.delete).await;
-            kubelet::remove(&self.world, &pod).await;
+            Box::pin(kubelet::remove(&self.world, &pod)).await;
         }
         self.forget(number, &pod);
     }
@@ -159,7 +175,8 @@ impl Pods {
         {
             let mut state = self.state();
             state.pods.remove(&number);
-            state.counts[pod.node] -= 1;
+            let count = state.counts[pod.node].saturating_sub(1);
+            state.count(pod.node, count);
             if state.names.get(&pod.full_name()) == Some(&number) {
                 state.names.remove(&pod.full_name());
                 let _ = self.world.kube.delete("Pod", &pod.namespace, &pod.name);
@@ -263,10 +280,11 @@ impl Pods {
     /// Lets a node take pods, or not.
     pub fn cordon(&self, node: usize, closed: bool) {
         let mut state = self.state();
+        let place = (state.counts[node], node);
         if closed {
-            state.cordoned.insert(node)
+            state.open.remove(&place)
         } else {
-            state.cordoned.remove(&node)
+            state.open.insert(place)
         };
     }
 

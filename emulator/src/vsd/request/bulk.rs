@@ -86,9 +86,10 @@ pub(super) fn create_all(
     entity: Name,
     bodies: Vec<Value>,
 ) -> Result<Response, Refusal> {
-    let outcomes = bounded(bodies)?
-        .into_iter()
-        .map(|body| Ok((StatusCode::CREATED, create_one(engine, asking, parent, entity, body)?)));
+    let outcomes = bounded(bodies)?.into_iter().map(|body| {
+        let id = create_one(engine, asking, parent, entity, body)?;
+        Ok((StatusCode::CREATED, engine.render(engine.find(entity, &id.to_string())?)))
+    });
     Ok(envelope(outcomes.collect()))
 }
 

@@ -194,7 +194,8 @@ impl Request<'_> {
             return bulk::create_all(engine, asking, parent, entity, bodies);
         }
         let created = create_one(engine, asking, parent, entity, body)?;
-        Ok(reply::array(StatusCode::CREATED, Vec::new(), vec![created]))
+        let created = engine.find(entity, &created.to_string())?;
+        Ok(reply::json(StatusCode::CREATED, Vec::new(), shown::text(engine, &[created])))
     }
 
     /// Changes an object, if the caller may.
@@ -238,20 +239,19 @@ impl Request<'_> {
     }
 }
 
-/// Makes an object, if the caller may, and shows it.
+/// Makes an object, if the caller may.
 fn create_one(
     engine: &mut Engine,
     asking: &Asking,
     parent: Option<(Name, Uuid)>,
     entity: Name,
     body: Value,
-) -> Result<Value, Refusal> {
+) -> Result<Uuid, Refusal> {
     let body = body::object(body)?;
     let above = parent.and_then(|(_, id)| engine.store.get(id));
     let template = body.get("templateID").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
     asking.caller.demand_create(&engine.store, above, entity, template)?;
-    let id = engine.change(asking.user, |engine| engine.create(entity, parent, &body))?;
-    Ok(engine.render(engine.find(entity, &id.to_string())?))
+    engine.change(asking.user, |engine| engine.create(entity, parent, &body))
 }
 
 /// What a collection allows.

@@ -3,6 +3,7 @@
 
 pub mod audit;
 mod calls;
+pub mod files;
 pub mod kernel;
 pub mod ledger;
 mod power;
@@ -48,10 +49,11 @@ use crate::scenario::Cluster;
 #[cfg(target_os = "linux")]
 use crate::world::host::{self, kernel::RealKernel};
 use crate::world::kernel::Kernel;
+use files::MemoryFiles;
 use kernel::SimulatedKernel;
 use ledger::{Ledger, Violation};
 use process::{Kill, Life};
-use seams::{Attempts, MemoryFiles, RecentLog, Service, SimulatedHttp, SimulatedSwitch, WallClock};
+use seams::{Attempts, RecentLog, Service, SimulatedHttp, SimulatedSwitch, WallClock};
 use wire::Wire;
 
 /// When the simulated world begins: 2026-01-01T00:00:00Z, in milliseconds since 1970.

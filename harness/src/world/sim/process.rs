@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
+use nuage_cni::config::Memo;
 use nuage_cni::host::{Files, Host, Link, LinkError, Links, LockGuard, Namespaces, Netns, Route, VethPair};
 use nuage_cni::{Invocation, Outcome, invoke};
 use nuage_emulator::tally::Tally;
@@ -189,5 +190,9 @@ impl Files for Guarded<dyn Files> {
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
         self.life.check()?;
         self.inner.try_lock(path)
+    }
+
+    fn memo(&self) -> Option<&Memo> {
+        self.inner.memo()
     }
 }

@@ -1,18 +1,16 @@
-//! The rest of a simulated node's seams: files in memory, streams into the emulated switch, HTTP into the emulated services.
+//! The rest of a simulated node's seams: streams into the emulated switch, HTTP into the emulated services, the log.
 //! Each takes a little virtual time, so that what happens at once elsewhere can come in between.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use nuage_cni::host::{
-    BoxError, Clock, Files, Http, HttpService, LockGuard, Log, LogFile, Stream, Switch, TlsIdentity,
-};
+use nuage_cni::host::{BoxError, Clock, Http, HttpService, Log, LogFile, Stream, Switch, TlsIdentity};
 use nuage_emulator::faults::http::{Api, Connection};
 use nuage_emulator::faults::{Caller, Faults};
 use nuage_emulator::http::{PeerCertificate, in_process};
@@ -30,84 +28,6 @@ const SLOWEST_MILLISECONDS: u64 = 3;
 /// What a client is told by its system and by its TLS library.
 const REFUSED: &str = "connection refused";
 const UNTRUSTED: &str = "invalid peer certificate: UnknownIssuer";
-
-/// Files of a node, in memory. They survive everything but the run.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryFiles {
-    files: Arc<Mutex<BTreeMap<PathBuf, Vec<u8>>>>,
-    locks: Arc<Mutex<BTreeSet<PathBuf>>>,
-}
-
-impl MemoryFiles {
-    fn files(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Vec<u8>>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The files below a directory that have this text in them.
-    pub fn mentioning(&self, directory: &Path, text: &str) -> Vec<PathBuf> {
-        let files = self.files();
-        let below = files.range(directory.to_owned()..).take_while(|(path, _)| path.starts_with(directory));
-        let has = |content: &[u8]| std::str::from_utf8(content).is_ok_and(|content| content.contains(text));
-        below.filter(|(_, content)| has(content)).map(|(path, _)| path.clone()).collect()
-    }
-}
-
-impl MemoryFiles {
-    /// Removes all files below a directory.
-    pub fn remove_below(&self, directory: &Path) {
-        self.files().retain(|path, _| !path.starts_with(directory));
-    }
-}
-
-struct MemoryLock {
-    path: PathBuf,
-    locks: Arc<Mutex<BTreeSet<PathBuf>>>,
-}
-
-impl LockGuard for MemoryLock {}
-
-// As the kernel drops the locks of a process that ends, however it ends.
-impl Drop for MemoryLock {
-    fn drop(&mut self) {
-        self.locks.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
-    }
-}
-
-impl Files for MemoryFiles {
-    fn read(&self, path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        let content = self.files().get(path).cloned();
-        match content {
-            Some(content) if content.len() as u64 > limit => Err(io::ErrorKind::InvalidData.into()),
-            content => Ok(content),
-        }
-    }
-
-    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        self.files().insert(path.to_owned(), content.to_vec());
-        Ok(())
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.files().remove(path).is_some())
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        let files = self.files();
-        let below = files.range(directory.to_owned()..).map(|(path, _)| path);
-        let below = below.take_while(|path| path.starts_with(directory));
-        let inside = below.filter(|path| path.parent() == Some(directory));
-        Ok(inside.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
-    }
-
-    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
-        let taken = self.locks.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
-        let guard = || {
-            Box::new(MemoryLock { path: path.to_owned(), locks: Arc::clone(&self.locks) })
-                as Box<dyn LockGuard>
-        };
-        Ok(taken.then(guard))
-    }
-}
 
 /// How many lines of a node's log are remembered: those of the last calls, for who looks into a failure.
 const RECENT_LINES: usize = 100;
