@@ -18,6 +18,7 @@ pub mod log;
 pub mod loopback;
 pub mod node;
 pub mod orchestrator;
+pub mod peers;
 pub mod protocol;
 pub mod vrs;
 

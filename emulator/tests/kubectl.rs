@@ -77,6 +77,26 @@ fn pod(name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn kubectl_shows_a_pods_events() {
+    let Some(cluster) = Cluster::start("kubectl_shows_a_pods_events").await else { return };
+    let created = cluster.kube.create(serde_json::from_str(&pod("web-0")).unwrap()).unwrap();
+    let event = json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": "default", "name": "web-0.17"},
+        "involvedObject": {
+            "apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": "web-0", "uid": created["metadata"]["uid"]
+        },
+        "reason": "AttachmentRestored", "message": "it has its port again", "type": "Normal",
+        "source": {"component": "nuage-audit", "host": "node-1"},
+        "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:00:00Z", "count": 1
+    });
+    cluster.kubectl(&["create", "-f", "-"], &event.to_string()).await.unwrap();
+    for arguments in [&["get", "events"][..], &["describe", "pod", "web-0"]] {
+        let shown = cluster.kubectl(arguments, "").await.unwrap();
+        assert!(shown.contains("AttachmentRestored") && shown.contains("it has its port again"), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kubectl_creates_gets_changes_and_deletes_pods() {
     let Some(cluster) = Cluster::start("kubectl_creates_gets_changes_and_deletes_pods").await else { return };
     assert_eq!(cluster.kubectl(&["create", "-f", "-"], &pod("web-0")).await.unwrap(), "pod/web-0 created\n");

@@ -79,6 +79,25 @@ pub(super) const NODE: &[Key] = &[
         None,
         "where the audit serves figures and health; absent: nowhere",
     ),
+    key(
+        "runtimeendpoint",
+        "`unix:///PATH`",
+        None,
+        "the socket of the container runtime's CRI, which the audit asks, too; absent: it asks none",
+    ),
+    key(
+        "mesosagent",
+        "`http://HOST:PORT` or `https://HOST:PORT`",
+        None,
+        "the Mesos agent that the audit asks; absent: port 5051 of this host's name, by HTTP",
+    ),
+    key("mesosagentca", "path", None, "whom to trust where `mesosagent` is https; relative to this file"),
+    key(
+        "mesosagentcredential",
+        "path",
+        None,
+        "a JSON file with `principal` and `secret` who may view containers; relative to this file",
+    ),
 ];
 
 /// Of vsp-k8s.yaml and vsp-openshift.yaml.

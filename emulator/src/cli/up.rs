@@ -16,7 +16,7 @@ pub(super) struct Arguments {
     /// The site's directory: certificates, endpoints.json, a node's files, kubeconfigs
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// TCP ports: free ones, or the product's (VSD 8443 and 7443, monitor 9443, Kubernetes 6443)
+    /// TCP ports: free ones, or the product's (VSD 8443 and 7443, monitor 9443, Kubernetes 6443, Mesos 5051)
     #[arg(long, value_enum, default_value = "auto")]
     ports: Ports,
     /// Address to listen on

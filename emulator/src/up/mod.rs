@@ -1,4 +1,4 @@
-//! The whole site in one process: switches, VSD, controllers, monitor and API server on real sockets, with the files that a
+//! The whole site in one process: switches, VSD, controllers, monitor, API server and Mesos agents on real sockets, with the files that a
 //! node needs to use them.
 
 pub mod directory;
@@ -23,11 +23,13 @@ pub enum Component {
     Monitor,
     /// The slice of the Kubernetes API.
     Kube,
+    /// The slice of the Mesos agents' API.
+    Mesos,
 }
 
 impl Component {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Vrs, Self::Vsd, Self::Vsc, Self::Monitor, Self::Kube];
+    pub const ALL: [Self; 6] = [Self::Vrs, Self::Vsd, Self::Vsc, Self::Monitor, Self::Kube, Self::Mesos];
 }
 
 /// Which TCP ports are used.
@@ -35,7 +37,7 @@ impl Component {
 pub enum Ports {
     /// Whatever is free.
     Auto,
-    /// The product's: 8443, 7443, 9443, 6443.
+    /// The product's: 8443, 7443, 9443, 6443, 5051.
     Default,
 }
 

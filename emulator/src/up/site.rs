@@ -23,8 +23,9 @@ use crate::faults::http::{Api, layered};
 use crate::faults::{Faults, SwitchFaults, admin};
 use crate::http::{HttpService, PeerCertificate, in_process};
 use crate::kube::Kube;
+use crate::mesos::{Credential, Mesos};
 use crate::monitor::{Monitor, MonitorOptions};
-use crate::node::{self, NodeFiles};
+use crate::node::{self, Agent, NodeFiles};
 use crate::ovsdb::Listener;
 use crate::ovsdb::persist::FileMedium;
 use crate::pki::{Identity, Pki};
@@ -45,7 +46,11 @@ const MAX_NODES: u16 = 1000;
 const VRS_TCP_PORT: u16 = 6640;
 /// The same for TLS, beyond the ports that [`MAX_NODES`] switches take for TCP.
 const VRS_TLS_PORT: u16 = 16640;
+/// The first node's Mesos agent with `--ports default`; each further one has the next.
+const MESOS_PORT: u16 = 5051;
 const SOCKET_MODE: u32 = 0o600;
+/// Who may ask the Mesos agents.
+const PRINCIPAL: &str = "nuage";
 
 /// A running site.
 #[derive(Debug)]
@@ -66,6 +71,8 @@ pub struct Parts {
     pub vsd: Option<Vsd>,
     /// The API server, if it runs.
     pub kube: Option<Kube>,
+    /// The Mesos agents by their nodes' names, if they run.
+    pub agents: Vec<(String, Mesos)>,
     /// The faults of all of them.
     pub faults: Faults,
 }
@@ -89,6 +96,11 @@ struct Ground {
 }
 
 impl Ground {
+    /// Something that nobody guesses.
+    fn secret(&self) -> String {
+        format!("{:016x}{:016x}", self.entropy.next(), self.entropy.next())
+    }
+
     /// The TLS side of a listener of `api`.
     fn front(&self, api: Api, clients: ClientCertificate) -> Result<Front, Error> {
         let front = Front::from(acceptor(&self.pki, &self.server, clients)?);
@@ -122,7 +134,8 @@ impl Site {
         let untrusted = Pki::unknown()?.server(names, &addresses)?;
         let entropy = Entropy::seeded(seed()?);
         let faults = Faults::new(Entropy::seeded(entropy.next()));
-        let parts = Parts { switches: Vec::new(), vsd: None, kube: None, faults: faults.clone() };
+        let (switches, agents) = (Vec::new(), Vec::new());
+        let parts = Parts { switches, vsd: None, kube: None, agents, faults: faults.clone() };
         let ground = Ground { pki, server, untrusted, clock: Clock::System, entropy, faults };
         let (tasks, sockets, endpoints) = (JoinSet::new(), Vec::new(), Map::new());
         let mut site = Self { tasks, sockets, endpoints, directory, parts };
@@ -140,9 +153,10 @@ impl Site {
         }
         let kube = site.start_kube(options, &ground).await?;
         site.start_monitor(options, &ground, vsd.as_ref(), kube.as_ref()).await?;
-        site.write_nodes(options, &ground, kube.as_ref())?;
+        let (agents, told) = site.start_agents(options, &ground).await?.into_iter().unzip();
+        site.write_nodes(options, &ground, kube.as_ref(), told)?;
         let switches: Vec<_> = switches.into_iter().map(|switch| (switch.name, switch.vrs)).collect();
-        site.parts = Parts { switches: switches.clone(), vsd, kube, faults: ground.faults.clone() };
+        site.parts = Parts { switches: switches.clone(), vsd, kube, agents, faults: ground.faults.clone() };
         site.start_admin(&ground, switches)?;
         site.write_endpoints()?;
         Ok(site)
@@ -339,6 +353,33 @@ impl Site {
         Ok(Some(kube))
     }
 
+    /// A Mesos agent a node: how it is reached, and what runs there.
+    async fn start_agents(
+        &mut self,
+        options: &Options,
+        ground: &Ground,
+    ) -> Result<Vec<((String, Mesos), Agent)>, Error> {
+        let mut agents = Vec::new();
+        if !options.components.contains(&Component::Mesos) {
+            return Ok(agents);
+        }
+        for number in 1..=options.nodes {
+            let name = format!("node-{number}");
+            let credential = Credential { principal: PRINCIPAL.to_owned(), secret: ground.secret() };
+            let agent = Mesos::new(credential.clone(), ground.faults.clone(), &name);
+            let (listener, address) = self.listen(options, MESOS_PORT + number - 1).await?;
+            let front = ground.front(Api::Mesos, ClientCertificate::No)?;
+            self.run(serve(listener, front, agent.router()));
+            let url = format!("https://{address}");
+            if let Some(node) = self.endpoints["nodes"].get_mut(usize::from(number) - 1) {
+                node["mesos"] = json!(url);
+            }
+            agents.push(((name, agent), Agent { url, credential }));
+        }
+        self.endpoints.extend(agents.first().map(|(_, first)| ("mesos".to_owned(), json!(first.url))));
+        Ok(agents)
+    }
+
     /// The socket by which faults are turned on and off. It needs no certificate: who owns the directory may use it.
     fn start_admin(&mut self, ground: &Ground, switches: Vec<(String, Vrs)>) -> Result<(), Error> {
         let socket = self.directory.path.join("admin.sock");
@@ -363,18 +404,24 @@ impl Site {
     }
 
     /// The files of each node, and the kubeconfig of whoever plays the administrator.
-    fn write_nodes(&self, options: &Options, ground: &Ground, kube: Option<&Kube>) -> Result<(), Error> {
+    fn write_nodes(
+        &self,
+        options: &Options,
+        ground: &Ground,
+        kube: Option<&Kube>,
+        agents: Vec<Agent>,
+    ) -> Result<(), Error> {
         let Some(kube) = kube else { return Ok(()) };
         let server = self.endpoint("kube").unwrap_or_default();
-        let token = || format!("{:016x}{:016x}", ground.entropy.next(), ground.entropy.next());
-        let administrator = token();
+        let mut agents = agents.into_iter();
+        let administrator = ground.secret();
         kube.add_token(&administrator);
         let text = node::kubeconfig(&server, &ground.pki.authority, &format!("token: {administrator}"));
         write_secret(&self.directory.path.join("admin.kubeconfig"), text.as_bytes())?;
         for number in 1..=options.nodes {
             let name = format!("node-{number}");
             let directory = self.node_directory(options, &name);
-            let plugin = token();
+            let plugin = ground.secret();
             kube.add_token(&plugin);
             ground.faults.introduce(&plugin, &name);
             kube.create(json!({"kind": "Node", "metadata": {"name": name}}))
@@ -387,6 +434,7 @@ impl Site {
                 token: plugin,
                 authority: ground.pki.authority.clone(),
                 client: ground.pki.client(&name, node::ENTERPRISE)?,
+                agent: agents.next(),
             });
             for (file, text) in files {
                 write_secret(&directory.join(file), text.as_bytes())?;
