@@ -156,7 +156,7 @@ fn an_event_is_shown_on_its_pod_and_where_it_is_refused_nothing_waits() {
             (&event["involvedObject"]["name"], &event["source"]["host"]),
             (&json!("first"), &json!(NODE))
         );
-        for fault in ["kube.down", "kube.unavailable", "kube.slow"] {
+        for fault in ["kube.down", "kube.unavailable"] {
             let id = world.faults.on(fault, Setting::default()).unwrap();
             let before = tokio::time::Instant::now();
             assert!(!pods.tell(&news, now).await, "{fault}");

@@ -50,7 +50,7 @@ use judge::{Presence, Sandbox, Verdict};
 use ledger::Ledger;
 use news::{Allowance, News};
 use plan::plan;
-use report::{Action, Kind, Report};
+use report::{Action, Kind, Remembered, Report};
 use subject::{Observation, Subject, subjects};
 
 /// How long a pass may take in all. A node full of debts is paid in several.
@@ -156,6 +156,11 @@ impl Auditor {
             report.doubts.extend(unconfirmed(&report.actions));
             let mut news = restored(&subjects, &report.actions);
             news.extend(self.tell_differences(&subjects));
+            report.remembered = Remembered {
+                sightings: ledger.iter().count(),
+                debts: self.debts.len(),
+                differences: self.differing.len(),
+            };
             self.save(ledger);
             self.spread(news).await;
         }
