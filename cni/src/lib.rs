@@ -23,3 +23,9 @@ pub mod vrs;
 
 pub use error::Error;
 pub use invoke::{Invocation, Outcome, invoke};
+
+/// The version of what is shipped: the one that `ci/package` has been given, else these sources'.
+pub const VERSION: &str = match option_env!("NUAGE_VERSION") {
+    Some(given) => given,
+    None => env!("CARGO_PKG_VERSION"),
+};

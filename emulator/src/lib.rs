@@ -18,3 +18,9 @@ pub mod up;
 pub mod vrs;
 pub mod vsc;
 pub mod vsd;
+
+/// The version of what is shipped: the one that `ci/package` has been given, else these sources'.
+pub const VERSION: &str = match option_env!("NUAGE_VERSION") {
+    Some(given) => given,
+    None => env!("CARGO_PKG_VERSION"),
+};

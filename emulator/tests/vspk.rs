@@ -81,6 +81,11 @@ async fn the_sdk_makes_changes_and_deletes_several_objects_at_once_and_pages_and
 }
 
 #[tokio::test]
+async fn the_workflows_of_a_site_and_the_monitors_call_list_run_by_the_sdk() {
+    script("the_workflows_of_a_site_and_the_monitors_call_list_run_by_the_sdk", "workflows").await;
+}
+
+#[tokio::test]
 async fn the_sdks_push_centre_is_told_every_change_once_and_in_order() {
     script("the_sdks_push_centre_is_told_every_change_once_and_in_order", "push").await;
 }

@@ -35,6 +35,8 @@ const DUE: &[(&str, &[&str])] = &[
     ("vrs.", &["node"]),
     ("vsc.", &[CONTROLLER]),
     ("vsd.", &[CONTROLLER]),
+    ("monitor.dot_when_full", &[ADD]),
+    ("monitor.forgets_pool", &[ADD]),
     ("monitor.", &[ADD, DEL]),
     ("kube.", &[ADD]),
     ("node.disk_full", &[ADD, DEL]),

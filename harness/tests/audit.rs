@@ -26,7 +26,7 @@ fn simulate<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn world() -> Arc<World> {
-    World::new(&Cluster { nodes: 1, parallel: 4 }, 1, Tampering::default()).unwrap()
+    World::new(&Cluster { parallel: 4, ..Cluster::default() }, 1, Tampering::default()).unwrap()
 }
 
 fn api(host: &Host) -> ApiServer {

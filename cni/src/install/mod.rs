@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use tokio::runtime::Runtime;
 
 use crate::error::Error;
@@ -34,7 +34,7 @@ const ATTACHMENTS: &str = "/var/lib/nuage-cni/attachments";
 
 /// Installs the Nuage CNI plugin on a host
 #[derive(Debug, Parser)]
-#[command(name = "nuage-cni-install", version)]
+#[command(name = "nuage-cni-install", version = crate::VERSION)]
 struct Options {
     #[command(subcommand)]
     verb: Verb,
@@ -62,6 +62,11 @@ enum Verb {
     },
     /// Take over from the original plugin with pods running, and install
     Migrate(Box<Settings>),
+}
+
+/// The command line, for its manual and its completions.
+pub fn command() -> clap::Command {
+    Options::command()
 }
 
 /// Runs the executable.

@@ -176,6 +176,36 @@ pub const ALL: &[Definition] = &[
     fault("monitor.unavailable", "The Nuage monitor answers 503.", &[PATH]),
     fault("monitor.slow", "The Nuage monitor takes longer to answer.", &[PATH, delay(2000)]),
     fault("monitor.truncated", "The Nuage monitor's answer ends in the middle of its body.", &[PATH]),
+    fault(
+        "monitor.restart",
+        "The Nuage monitor has started anew when a request arrives: what it kept in memory is gone.",
+        &[],
+    ),
+    fault(
+        "monitor.no_server",
+        "The Nuage monitor runs but never opened its port: it met an error at its start and only logged it.",
+        &[],
+    ),
+    fault(
+        "monitor.one_loop",
+        "The Nuage monitor serves one request after the other: a slow VSD holds everybody up.",
+        &[],
+    ),
+    fault(
+        "monitor.counts_names",
+        "The Nuage monitor tells pods by their names alone: one that is made again shares the place of the old one, and loses it with that.",
+        &[],
+    ),
+    fault(
+        "monitor.dot_when_full",
+        "The Nuage monitor answers with the subnet \".\" where it has no place for a pod.",
+        &[],
+    ),
+    fault(
+        "monitor.forgets_pool",
+        "The Nuage monitor takes every address block for free, and finds out one by one in the VSD which are not.",
+        &[],
+    ),
     fault("kube.down", "The API server takes no connections.", &[]),
     fault(
         "kube.wrong_certificate",

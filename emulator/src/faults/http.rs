@@ -24,6 +24,9 @@ const LARGEST_BODY: usize = 64 << 20;
 /// How many lists are remembered to be told again later.
 const MAX_REMEMBERED: usize = 64;
 
+/// How paths of the Kubernetes API's collections end.
+const PLURALS: [&str; 5] = ["pods", "nodes", "namespaces", "services", "networkpolicies"];
+
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
@@ -61,7 +64,7 @@ impl Api {
             return Connection::Accepted;
         }
         let strikes = |what: &str| faults.ask(&format!("{}.{what}", self.name()), caller).is_some();
-        if strikes("down") {
+        if strikes("down") || (self == Self::Monitor && strikes("no_server")) {
             Connection::Refused
         } else if strikes("wrong_certificate") {
             Connection::WrongCertificate
@@ -145,8 +148,7 @@ impl Asked {
         let watch = query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"));
         let path = request.uri().path().to_owned();
         // Collections end with a plural that the API knows; a single object's name follows them.
-        let plural =
-            ["pods", "nodes", "namespaces"].iter().any(|plural| path.ends_with(&format!("/{plural}")));
+        let plural = PLURALS.iter().any(|plural| path.ends_with(&format!("/{plural}")));
         Self {
             caller,
             target: format!("{path}?{query}"),

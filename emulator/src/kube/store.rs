@@ -11,35 +11,61 @@ use super::status::Status;
 /// How many changes are remembered. Who watches from an older version has to list again (410).
 const HISTORY: usize = 4096;
 
+/// The group of network policies, and the version of it.
+pub(super) const NETWORKING: &str = "networking.k8s.io/v1";
+
 /// The resources that are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Resource {
     Namespaces,
+    NetworkPolicies,
     Nodes,
     Pods,
+    Services,
 }
 
 impl Resource {
-    pub(super) const ALL: [Self; 3] = [Self::Namespaces, Self::Nodes, Self::Pods];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Namespaces, Self::NetworkPolicies, Self::Nodes, Self::Pods, Self::Services];
+
+    /// The group and version that it is in; the first group has no name.
+    pub(super) fn api_version(self) -> &'static str {
+        if self == Self::NetworkPolicies { NETWORKING } else { "v1" }
+    }
+
+    /// The word that kubectl takes for it, too.
+    pub(super) fn short(self) -> &'static str {
+        match self {
+            Self::Namespaces => "ns",
+            Self::NetworkPolicies => "netpol",
+            Self::Nodes => "no",
+            Self::Pods => "po",
+            Self::Services => "svc",
+        }
+    }
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Namespaces => "namespaces",
+            Self::NetworkPolicies => "networkpolicies",
             Self::Nodes => "nodes",
             Self::Pods => "pods",
+            Self::Services => "services",
         }
     }
 
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::Namespaces => "Namespace",
+            Self::NetworkPolicies => "NetworkPolicy",
             Self::Nodes => "Node",
             Self::Pods => "Pod",
+            Self::Services => "Service",
         }
     }
 
     pub(super) fn namespaced(self) -> bool {
-        self == Self::Pods
+        !matches!(self, Self::Namespaces | Self::Nodes)
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {

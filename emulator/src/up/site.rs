@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use axum::Router;
 use ipnet::Ipv4Net;
 use rand::TryRng as _;
 use serde_json::{Map, Value, json};
@@ -29,11 +30,13 @@ use crate::ovsdb::persist::FileMedium;
 use crate::pki::{Identity, Pki};
 use crate::serve::{ClientCertificate, Front, acceptor, serve};
 use crate::vrs::{Vrs, VrsOptions};
-use crate::vsc::{Controller, Stream};
+use crate::vsc::{Controller, Follower, Stream};
 use crate::vsd::{self, Vsd};
 
 /// What a client inside this process calls the VSD: the authority is never resolved.
 const VSD_URL: &str = "https://vsd/nuage/api/v6";
+/// As the monitor in this process calls the API server.
+const KUBE_URL: &str = "https://kube";
 /// The pool that the monitor takes subnets from; its first block is the ready-made subnet's.
 const POOL: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 20, 0, 0), 16);
 const SUBNET_PREFIX: u8 = 24;
@@ -128,12 +131,15 @@ impl Site {
         let vsd = site.start_vsd(options, &ground).await?;
         if options.components.contains(&Component::Vsc) {
             let http = vsd.as_ref().map(|vsd| internal(vsd, &ground)).ok_or_else(|| needs("vsc", "vsd"))?;
+            let follower = Follower::new(http.clone(), VSD_URL);
             for switch in &switches {
-                site.start_controller(switch, http.clone(), &ground);
+                let controller = Controller::new(http.clone(), VSD_URL).following(&follower);
+                site.start_controller(switch, controller, &ground);
             }
+            site.run(async move { match follower.run().await {} });
         }
-        site.start_monitor(options, &ground, vsd.as_ref()).await?;
         let kube = site.start_kube(options, &ground).await?;
+        site.start_monitor(options, &ground, vsd.as_ref(), kube.as_ref()).await?;
         site.write_nodes(options, &ground, kube.as_ref())?;
         let switches: Vec<_> = switches.into_iter().map(|switch| (switch.name, switch.vrs)).collect();
         site.parts = Parts { switches: switches.clone(), vsd, kube, faults: ground.faults.clone() };
@@ -281,15 +287,14 @@ impl Site {
         Vsd::open(clock, entropy, &path).map_err(|error| Error::State { path, reason: error.to_string() })
     }
 
-    fn start_controller(&mut self, switch: &Switch, vsd: HttpService, ground: &Ground) {
+    fn start_controller(&mut self, switch: &Switch, controller: Controller, ground: &Ground) {
         let (socket, faults, name) = (switch.socket.clone(), ground.faults.clone(), switch.name.clone());
         self.run(async move {
             let connect = || -> crate::vsc::Connecting {
                 let socket = socket.clone();
                 Box::pin(async move { Ok(Box::new(UnixStream::connect(socket).await?) as Box<dyn Stream>) })
             };
-            let _: std::convert::Infallible =
-                Controller::new(vsd, VSD_URL).with_faults(faults, &name).run(connect).await;
+            let _: std::convert::Infallible = controller.with_faults(faults, &name).run(connect).await;
         });
     }
 
@@ -298,6 +303,7 @@ impl Site {
         options: &Options,
         ground: &Ground,
         vsd: Option<&Vsd>,
+        kube: Option<&Kube>,
     ) -> Result<(), Error> {
         if !options.components.contains(&Component::Monitor) {
             return Ok(());
@@ -309,10 +315,14 @@ impl Site {
             domain: node::DOMAIN.to_owned(),
             address_pool: POOL,
             subnet_prefix: SUBNET_PREFIX,
+            autoscale: true,
+            kube: kube.map(|kube| (within(kube.router(), Api::Kube, ground), KUBE_URL.to_owned())),
+            faults: Some(ground.faults.clone()),
         });
         let (listener, address) = self.listen(options, 9443).await?;
         let front = ground.front(Api::Monitor, ClientCertificate::Required)?;
         self.run(serve(listener, front, monitor.router()));
+        self.run(async move { monitor.run().await });
         self.endpoints.insert("monitor".into(), json!(format!("https://{address}")));
         Ok(())
     }
@@ -395,7 +405,12 @@ impl Site {
 
 /// A VSD client inside this process, as the user that controllers and monitors have.
 fn internal(vsd: &Vsd, ground: &Ground) -> HttpService {
-    let router = layered(vsd.router(), Api::Vsd, &ground.faults);
+    within(vsd.router(), Api::Vsd, ground)
+}
+
+/// A client of a service inside this process, with the name that controllers and monitors have.
+fn within(router: Router, api: Api, ground: &Ground) -> HttpService {
+    let router = layered(router, api, &ground.faults);
     in_process(router, Some(PeerCertificate { common_name: "csproot".to_owned() }))
 }
 

@@ -32,7 +32,12 @@ pub(super) fn site(engine: &mut Engine, site: &Site) -> Result<(), Refusal> {
         let below = Some(("enterprise", enterprise));
         let template = json!({ "name": format!("{}-Template", site.domain) });
         let template = ensure(engine, "domaintemplate", below, &template)?;
-        let domain = json!({ "name": site.domain, "templateID": template.to_string() });
+        // Nothing hidden: a site's own domain holds what its nodes name and no more.
+        let domain = json!({
+            "name": site.domain,
+            "templateID": template.to_string(),
+            "createBackHaulSubnet": false,
+        });
         let domain = ensure(engine, "domain", below, &domain)?;
         let zone = ensure(engine, "zone", Some(("domain", domain)), &json!({ "name": site.zone }))?;
         let subnet = json!({

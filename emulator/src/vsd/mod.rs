@@ -15,6 +15,7 @@ mod filter;
 mod model;
 mod openapi;
 mod persist;
+pub mod policy;
 mod reply;
 mod request;
 mod settings;

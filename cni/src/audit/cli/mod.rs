@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::Auditor;
 use super::containers::{Containers, Unasked, Word};
@@ -28,7 +28,7 @@ be done, and is tried again; 4 more is due than is believed, and a person has to
 
 /// Keeps the VRS equal to the containers that run
 #[derive(Debug, Parser)]
-#[command(name = "nuage-audit", version, after_help = EXIT_CODES)]
+#[command(name = "nuage-audit", version = crate::VERSION, after_help = EXIT_CODES)]
 struct Options {
     /// What runs the containers of this node
     #[arg(long, value_enum, default_value = "k8s", global = true)]
@@ -76,6 +76,11 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Unobserved(error)
     }
+}
+
+/// The command line, for its manual and its completions.
+pub fn command() -> clap::Command {
+    Options::command()
 }
 
 /// Runs the executable.

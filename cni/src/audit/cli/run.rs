@@ -90,7 +90,7 @@ fn audit(site: &Site) -> Result<(Auditor, Option<ApiServer>), Error> {
 fn tell(site: &Site, what: &str, error: Option<&Error>) {
     let log = CallLog::of_audit(&site.host, &site.node, None);
     match error {
-        None => log.info(what, &[("version", env!("CARGO_PKG_VERSION"))]),
+        None => log.info(what, &[("version", crate::VERSION)]),
         Some(error) => log.error(what, &[("error", &error.to_string()), ("details", &error.details())]),
     }
 }

@@ -77,6 +77,9 @@ pub(crate) fn can_carry_out(
     if let Some((what, why)) = loads.chain(faults).next() {
         return refused(format!("{what} needs --world sim: {why}"));
     }
+    if cluster.has_own_addresses() {
+        return refused("its subnets need --world sim: here they are the emulator's".to_owned());
+    }
     if simulated > LONGEST {
         return refused(format!(
             "it takes {simulated:.0?} of virtual time; here, where it is real, at most {LONGEST:?}"
