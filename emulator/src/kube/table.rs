@@ -57,6 +57,7 @@ fn cell(object: &Value, column: &str, now: u64) -> String {
         "Restarts" => "0".to_owned(),
         "IP" => text(&object["status"]["podIP"]),
         "Node" => text(&object["spec"]["nodeName"]),
+        "Type" if object["kind"] == "Event" => text(&object["type"]),
         "Type" => text(&object["spec"]["type"]),
         "Cluster-IP" => text(&object["spec"]["clusterIP"]),
         "Pod-Selector" => {
@@ -67,7 +68,6 @@ fn cell(object: &Value, column: &str, now: u64) -> String {
         }
         "Version" => text(&object["status"]["nodeInfo"]["kubeletVersion"]),
         "Last Seen" => age(&text(&object["lastTimestamp"]), now),
-        "Type" => text(&object["type"]),
         "Reason" => text(&object["reason"]),
         "Message" => text(&object["message"]),
         "Object" => {
