@@ -20,6 +20,15 @@ const PLUGIN: &str = "usr/bin/nuage-cni-k8s";
 /// Pods that come and go at once.
 const RUNTIMES: usize = 3;
 
+/// Lets the runtimes end, whatever ends the test.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The package for Kubernetes of a version, in its format.
 fn package(format: Format, version: &str, executables: &Path, scratch: &Path) -> PathBuf {
     let order = Order { executables: executables.to_owned(), ..order(scratch, version, scratch) };
@@ -142,6 +151,7 @@ fn upgrade(format: Format, executables: &Path) {
     let plugin = root.path(PLUGIN);
     let mut found_waiting = false;
     let failures: Vec<String> = thread::scope(|scope| {
+        let end = Done(&done);
         // An upgrade finds this one half done.
         fault(executables, &site, &["on", "vsc.never"]);
         let waiting = scope.spawn(|| call(&mut Command::new(&plugin), "ADD", &slow, &network));
@@ -176,7 +186,7 @@ fn upgrade(format: Format, executables: &Path) {
         install(format, &root, &third);
         eprintln!("calls during an upgrade: {}", calls(&counts) - before);
         wait(&counts, 1);
-        done.store(true, Ordering::Relaxed);
+        drop(end);
         let waited = waiting.join().unwrap().err();
         let of_runtimes = runtimes.into_iter().flat_map(|runtime| runtime.join().unwrap());
         waited.into_iter().chain(of_runtimes).collect()
