@@ -91,7 +91,7 @@ async fn authenticate(State(kube): State<Kube>, request: Request, next: Next) ->
         return Status::unauthorized().into_response();
     }
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if let Some(kind) = kind.filter(|kind| kind.contains("protobuf")) {
+    if let Some(kind) = kind.filter(|kind| kind.contains("protobuf") && request.method() != Method::DELETE) {
         return Status::unsupported(kind).into_response();
     }
     next.run(request).await

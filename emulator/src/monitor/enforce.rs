@@ -74,7 +74,7 @@ async fn settle(places: &Places, rules: &Rules, key: &Key, object: Option<&Value
     let _held = rules.turn.lock().await;
     if let Some(known) = rules.get(key) {
         remove(places, &known, &[]).await?;
-        rules.drop(key);
+        rules.forget(key);
     }
     Ok(())
 }

@@ -90,7 +90,7 @@ impl Rules {
         self.state().policies.insert(policy.key.clone(), Applied { policy, entries });
     }
 
-    pub(super) fn drop(&self, key: &Key) {
+    pub(super) fn forget(&self, key: &Key) {
         self.state().policies.remove(key);
     }
 
