@@ -97,12 +97,12 @@ impl Addresses {
         let (first, last) = (number(first), number(last));
         let block = self.0.entry((network, six)).or_default();
         let gap = block.gaps.range(first..=last).next().copied();
-        let mut next = block.searched.get(&first).copied().unwrap_or(first);
-        while next <= last && !block.is_free(next) {
-            next += 1;
+        let mut next = Some(block.searched.get(&first).copied().unwrap_or(first));
+        while let Some(taken) = next.filter(|next| *next <= last && !block.is_free(*next)) {
+            next = taken.checked_add(1);
         }
-        block.searched.insert(first, next);
-        let found = gap.into_iter().chain((next <= last).then_some(next)).min();
+        block.searched.insert(first, next.unwrap_or(u128::MAX));
+        let found = gap.into_iter().chain(next.filter(|next| *next <= last)).min();
         found.map(|found| address(six, found))
     }
 }

@@ -25,12 +25,15 @@ zone_template.create_child(vspk.NUSubnetTemplate(name="from-template", address="
 template.create_child(vspk.NUPolicyGroupTemplate(name="from-template", type="SOFTWARE"))
 domain = vspk.NUDomain(name="K8S-Domain", underlay_enabled="DISABLED", encryption="DISABLED", external_id="monitor-1")
 enterprise.instantiate_child(domain, template)
-check("zones of a domain are the template's and the hidden one", [z.name for z in domain.zones.get()] == ["BackHaulZone", "from-template"])
-check("as its subnets are", [s.name for s in domain.subnets.get(filter="name ISNOT 'BackHaulSubnet'")] == ["from-template"])
+zones = [zone.name for zone in domain.zones.get()]
+check("zones of a domain are the template's and the hidden one", zones == ["BackHaulZone", "from-template"])
+subnets = domain.subnets.get(filter="name ISNOT 'BackHaulSubnet'")
+check("as its subnets are", [subnet.name for subnet in subnets] == ["from-template"])
 check("and its policy groups", [g.name for g in domain.policy_groups.get()] == ["from-template"])
 template.description = "changed"
 template.save()
-check("the SDK answers the question about a template in use by itself", vspk.NUDomainTemplate(id=template.id).fetch()[0].description == "changed")
+template.fetch()
+check("the SDK answers the question about a template in use by itself", template.description == "changed")
 
 # What the monitor makes at its start: templates of each direction, base entries.
 acls = {}
@@ -44,24 +47,28 @@ for way, made in (
     again = type(made)(name=made.name, priority=1)
     refused(f"the name of an {way} template is there once", 409, 2533, lambda: domain.create_child(again))
     other = type(made)(name="Namespace Annotations", priority=1000000000)
-    refused(f"and so is its priority, by another code", 409, None, lambda: domain.create_child(other))
+    refused("and so is its priority, by another code", 409, None, lambda: domain.create_child(other))
     other.priority -= 1
     domain.create_child(other)
-    check(f"the template is found by name", first(getattr(domain, f"{way}_acl_templates"), made.name).id == made.id)
+    check("the template is found by name", first(getattr(domain, f"{way}_acl_templates"), made.name).id == made.id)
     acls[way] = made
 
 
 def entry(way, **values):
     kind = vspk.NUIngressACLEntryTemplate if way == "ingress" else vspk.NUEgressACLEntryTemplate
-    return kind(**{"dscp": "*", "ether_type": "0x0800", "protocol": "ANY", "location_type": "ANY", "network_type": "ANY"} | values)
+    any_traffic = {"dscp": "*", "ether_type": "0x0800", "protocol": "ANY", "location_type": "ANY", "network_type": "ANY"}
+    return kind(**any_traffic | values)
 
 
 service_net = vspk.NUEnterpriseNetwork(name="service CIDR", address="10.96.0.0", netmask="255.240.0.0")
 enterprise.create_child(service_net)
 for way, acl in acls.items():
-    acl.create_child(entry(way, action="FORWARD", network_type="ENDPOINT_ZONE", priority=0, description="Allow Intra-Zone Traffic"))
-    acl.create_child(entry(way, action="DROP", network_type="ENDPOINT_DOMAIN", priority=1000000000))
-    acl.create_child(entry(way, action="DROP", network_type="ENTERPRISE_NETWORK", network_id=service_net.id, priority=999999999))
+    for base in (
+        {"action": "FORWARD", "network_type": "ENDPOINT_ZONE", "priority": 0, "description": "Allow Intra-Zone Traffic"},
+        {"action": "DROP", "network_type": "ENDPOINT_DOMAIN", "priority": 1000000000},
+        {"action": "DROP", "network_type": "ENTERPRISE_NETWORK", "network_id": service_net.id, "priority": 999999999},
+    ):
+        acl.create_child(entry(way, **base))
     refused("a priority is one entry's", 409, 2640, lambda: acl.create_child(entry(way, action="DROP", priority=0)))
     found = getattr(acl, f"{way}_acl_entry_templates").get(
         filter='DSCP == "*" and action == "FORWARD" and etherType == "0x0800" and networkType == "ENDPOINT_ZONE"'
@@ -71,7 +78,7 @@ for way, acl in acls.items():
 # A namespace: zone, subnets that do not overlap, services.
 zone = vspk.NUZone(name="shop", external_id="monitor-1")
 domain.create_child(zone)
-subnet = vspk.NUSubnet(name="shop-0", address="10.1.0.0", netmask="255.255.255.248", ip_type="IPV4", underlay_enabled="INHERITED")
+subnet = vspk.NUSubnet(name="shop-0", address="10.1.0.0", netmask="255.255.255.248", ip_type="IPV4")
 zone.create_child(subnet)
 overlap = vspk.NUSubnet(name="shop-1", address="10.1.0.0", netmask="255.255.255.0")
 refused("a block that is taken is 409, 2504", 409, 2504, lambda: zone.create_child(overlap))
@@ -80,17 +87,21 @@ overlap.address, overlap.netmask = "10.1.0.8", "255.255.255.248"
 zone.create_child(overlap)
 services = vspk.NUNetworkMacroGroup(name="Service Group For Zone - shop")
 enterprise.create_child(services)
-service = vspk.NUEnterpriseNetwork(name="NetworkMacro for service shop--web", address="10.96.0.9", netmask="255.255.255.255")
+one = {"name": "NetworkMacro for service shop--web", "netmask": "255.255.255.255"}
+service = vspk.NUEnterpriseNetwork(address="10.96.0.9", **one)
 enterprise.create_child(service)
-refused("a macro's name is there once", 409, 2510, lambda: enterprise.create_child(vspk.NUEnterpriseNetwork(name=service.name, address="10.96.0.7", netmask="255.255.255.255")))
+again = vspk.NUEnterpriseNetwork(address="10.96.0.7", **one)
+refused("a macro's name is there once", 409, 2510, lambda: enterprise.create_child(again))
 services.assign([service], vspk.NUEnterpriseNetwork)
 check("the group holds the service", [one.id for one in services.enterprise_networks.get()] == [service.id])
-acls["ingress"].create_child(entry("ingress", action="FORWARD", stateful=True, priority=300, location_type="ZONE", location_id=zone.id, network_type="NETWORK_MACRO_GROUP", network_id=services.id))
+to_services = {"network_type": "NETWORK_MACRO_GROUP", "network_id": services.id, "stateful": True, "priority": 300}
+acls["ingress"].create_child(entry("ingress", action="FORWARD", location_type="ZONE", location_id=zone.id, **to_services))
 
 # Pods, and the policy group that a NetworkPolicy selects them into.
 pods = []
 for name in ("web", "db"):
-    pod = vspk.NUContainer(name=name, uuid=f"uuid-{name}", orchestration_id="k8s", interfaces=[{"attachedNetworkID": subnet.id, "MAC": f"02:00:00:00:00:0{len(pods)}"}])
+    interface = {"attachedNetworkID": subnet.id, "MAC": f"02:00:00:00:00:0{len(pods)}"}
+    pod = vspk.NUContainer(name=name, uuid=f"uuid-{name}", orchestration_id="k8s", interfaces=[interface])
     me.create_child(pod)
     pods.append(pod)
 group = vspk.NUPolicyGroup(name="PG Target For policy", type="SOFTWARE", description="app=db")
@@ -100,7 +111,7 @@ interface = found[0].container_interfaces.get()[0]
 port = vspk.NUVPort(id=interface.vport_id)
 group.assign([port], vspk.NUVPort)
 check("the pod's vPort is a member", [one.id for one in group.vports.get()] == [port.id])
-check("and knows it", [one.name for one in vspk.NUContainerInterface(id=interface.id).policy_groups.get()] == [group.name])
+check("and its interface knows it", [one.name for one in interface.policy_groups.get()] == [group.name])
 refused("a group with members stays", 409, 7097, group.delete)
 
 
@@ -117,23 +128,28 @@ def job(command):
 
 check("policy changes begin", job("BEGIN_POLICY_CHANGES") == "SUCCESS")
 drafts = domain.ingress_acl_templates.get(filter='policyState == "DRAFT"')
-check("each live template has a draft", len(drafts) == 2 and acls["ingress"].id in {one.associated_live_entity_id for one in drafts})
+of = {draft.associated_live_entity_id for draft in drafts}
+check("each live template has a draft", len(drafts) == 2 and acls["ingress"].id in of)
 policy = vspk.NUIngressACLTemplate(name="policy", priority=7, active=True)
 domain.create_child(policy)
 check("what is made meanwhile is a draft", policy.policy_state == "DRAFT")
-policy.create_child(entry("ingress", action="FORWARD", protocol="6", source_port="*", destination_port="5432", network_type="POLICYGROUP", network_id=group.id, priority=1))
+database = {"protocol": "6", "source_port": "*", "destination_port": "5432", "network_type": "POLICYGROUP"}
+policy.create_child(entry("ingress", action="FORWARD", network_id=group.id, priority=1, **database))
 check("policy changes are applied", job("APPLY_POLICY_CHANGES") == "SUCCESS")
 live = domain.ingress_acl_templates.get(filter='policyState == "LIVE"')
-check("and then everything is live", sorted(one.name for one in live) == ["Auto-generated Ingress Policies", "Namespace Annotations", "policy"])
+names = sorted(one.name for one in live)
+check("and then everything is live", names == ["Auto-generated Ingress Policies", "Namespace Annotations", "policy"])
 check("no draft is left", domain.ingress_acl_templates.get(filter='policyState == "DRAFT"') == [])
 check("an entry has an ID for its statistics", bool(policy.ingress_acl_entry_templates.get()[0].stats_id))
 check("changes that were not begun fail", job("DISCARD_POLICY_CHANGES") == "FAILED")
 
 # Machines of a cloud.
-vm = vspk.NUVM(name="vm", uuid="uuid-vm", interfaces=[{"attachedNetworkID": overlap.id, "MAC": "02:00:00:00:01:00", "IPAddress": "10.1.0.12"}])
+interface = {"attachedNetworkID": overlap.id, "MAC": "02:00:00:00:01:00", "IPAddress": "10.1.0.12"}
+vm = vspk.NUVM(name="vm", uuid="uuid-vm", interfaces=[interface])
 me.create_child(vm)
 check("a VM has the address that it asks for", vm.interfaces[0]["IPAddress"] == "10.1.0.12")
-refused("which nobody else gets", 409, 2704, lambda: me.create_child(vspk.NUVM(name="x", uuid="x", interfaces=[{"attachedNetworkID": overlap.id, "IPAddress": "10.1.0.12"}])))
+other = vspk.NUVM(name="x", uuid="x", interfaces=[interface])
+refused("which nobody else gets", 409, 2704, lambda: me.create_child(other))
 refused("a subnet in use stays", 409, 2506, overlap.delete)
 
 # The end of the namespace.
