@@ -49,7 +49,9 @@ pub(crate) fn scope(requests: &Map<String, Value>) -> String {
     let one = |(table, request): (&String, &Value)| {
         let mut columns: Option<Vec<&str>> =
             request["columns"].as_array().map(|names| names.iter().filter_map(Value::as_str).collect());
-        columns.iter_mut().for_each(|columns| columns.sort_unstable());
+        for columns in &mut columns {
+            columns.sort_unstable();
+        }
         let events = ["initial", "insert", "delete", "modify"].map(|event| request["select"][event] != false);
         json!([table, columns, events])
     };
