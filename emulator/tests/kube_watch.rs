@@ -103,3 +103,63 @@ async fn what_is_asked_wrongly_is_refused_with_a_status() {
     let request = Request::builder().uri("/api/v1/pods").body(Body::empty()).unwrap();
     assert_eq!(kube.router().oneshot(request).await.unwrap().status(), StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test(start_paused = true)]
+async fn services_and_network_policies_are_each_in_their_group() {
+    let (kube, policies) = (kube(), "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies");
+    let (_, mut body) = get(&kube, "/apis/networking.k8s.io/v1/networkpolicies?watch=true").await;
+    kube.create(
+        json!({"kind": "NetworkPolicy", "metadata": {"name": "closed"}, "spec": {"podSelector": {}}}),
+    )
+    .unwrap();
+    let told = event(&mut body).await.unwrap();
+    assert_eq!(
+        (&told["type"], &told["object"]["apiVersion"]),
+        (&json!("ADDED"), &json!("networking.k8s.io/v1"))
+    );
+    let (_, list) = json(&kube, policies).await;
+    assert_eq!(
+        (&list["kind"], &list["apiVersion"]),
+        (&json!("NetworkPolicyList"), &json!("networking.k8s.io/v1"))
+    );
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    let (_, groups) = json(&kube, "/apis").await;
+    assert_eq!(groups["groups"][0]["name"], "networking.k8s.io");
+    for path in [
+        "/api/v1/networkpolicies",
+        "/api/v1/namespaces/default/networkpolicies/closed",
+        "/apis/networking.k8s.io/v1/pods",
+        "/apis/networking.k8s.io/v1/namespaces/default/services",
+    ] {
+        assert_eq!(json(&kube, path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(json(&kube, &format!("{policies}/closed")).await.0, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_gets_an_address_of_its_own_unless_it_has_or_wants_none() {
+    let kube = kube();
+    let service = |name: &str, spec: Value| {
+        let made = json!({"kind": "Service", "metadata": {"name": name}, "spec": spec});
+        kube.create(made).unwrap()["spec"]["clusterIP"].clone()
+    };
+    assert_eq!(service("a", json!({"clusterIP": "10.96.0.1"})), "10.96.0.1");
+    assert_eq!(service("b", json!({})), "10.96.0.2");
+    assert_eq!(service("c", json!({"clusterIP": "None"})), "None");
+    assert_eq!(service("d", json!({"type": "ExternalName", "externalName": "x"})), Value::Null);
+    assert_eq!(service("e", Value::Null), "10.96.0.3");
+    kube.delete("Service", "default", "b").unwrap();
+    assert_eq!(service("f", json!({"type": "NodePort"})), "10.96.0.2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_in_protobuf_is_refused_by_its_kind() {
+    let kube = kube();
+    let request = Request::post("/api/v1/namespaces")
+        .header("authorization", "Bearer t")
+        .header("content-type", "application/vnd.kubernetes.protobuf")
+        .body(Body::from("k8s\0"))
+        .unwrap();
+    let response = kube.router().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}

@@ -293,7 +293,7 @@ fn journal(world: &World) -> Vec<String> {
 /// One world, one pod, one mishap during `command`. Returns whether its turn came at all.
 async fn survives(case: Case, command: &str, mishap: Mishap, turn: usize) -> bool {
     let story = format!("{case:?}, {command}, {mishap:?} at {turn}");
-    let world = World::new(&Cluster { nodes: 1, parallel: 1 }, 1, Tampering::default()).unwrap();
+    let world = World::new(&Cluster { parallel: 1, ..Cluster::default() }, 1, Tampering::default()).unwrap();
     world
         .kube
         .create(json!({"kind": "Pod", "metadata": {"name": "web-0"}, "spec": {"nodeName": "node-1"}}))

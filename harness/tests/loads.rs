@@ -230,3 +230,11 @@ fn a_fault_is_asked_for_by_the_operation_that_it_struck() {
     assert!(run_with("ADD").is_empty() && run_with("DEL").is_empty());
     assert!(run_with("CHECK")[0].contains("vrs.slow never happened to CHECK"));
 }
+
+#[test]
+fn namespaces_come_with_their_pods_and_leave_nothing_in_the_vsd() {
+    let report =
+        report("[[load]]\nkind = \"namespaces\"\ncount = 5\npods = 2\nwithin = \"0s..3s\"\nhold = \"1s\"\n");
+    assert_eq!(count(&report, "added"), 10);
+    assert_eq!(count(&report, "namespace_gone"), 5);
+}

@@ -176,6 +176,36 @@ pub const ALL: &[Definition] = &[
     fault("monitor.unavailable", "The Nuage monitor answers 503.", &[PATH]),
     fault("monitor.slow", "The Nuage monitor takes longer to answer.", &[PATH, delay(2000)]),
     fault("monitor.truncated", "The Nuage monitor's answer ends in the middle of its body.", &[PATH]),
+    fault(
+        "monitor.restart",
+        "The Nuage monitor has started anew when a request arrives: what it kept in memory is gone.",
+        &[],
+    ),
+    fault(
+        "monitor.no_server",
+        "The Nuage monitor runs but never opened its port: it met an error at its start and only logged it.",
+        &[],
+    ),
+    fault(
+        "monitor.one_loop",
+        "The Nuage monitor serves one request after the other: a slow VSD holds everybody up.",
+        &[],
+    ),
+    fault(
+        "monitor.counts_names",
+        "The Nuage monitor tells pods by their names alone: one that is made again shares the place of the old one, and loses it with that.",
+        &[],
+    ),
+    fault(
+        "monitor.dot_when_full",
+        "The Nuage monitor answers with the subnet \".\" where it has no place for a pod.",
+        &[],
+    ),
+    fault(
+        "monitor.forgets_pool",
+        "The Nuage monitor takes every address block for free, and finds out one by one in the VSD which are not.",
+        &[],
+    ),
     fault("kube.down", "The API server takes no connections.", &[]),
     fault(
         "kube.wrong_certificate",
@@ -202,6 +232,23 @@ pub const ALL: &[Definition] = &[
     ),
     fault("kube.empty_list", "The API server answers a list without items.", &[PATH]),
     fault("kube.watch_gap", "A watch leaves events out without saying so.", &[PATH]),
+    fault("mesos.down", "The Mesos agent takes no connections.", &[]),
+    fault(
+        "mesos.wrong_certificate",
+        "The Mesos agent presents a certificate of an authority that nobody trusts.",
+        &[],
+    ),
+    fault("mesos.unauthorized", "The Mesos agent answers 401.", &[PATH]),
+    fault("mesos.error", "The Mesos agent answers 500.", &[PATH]),
+    fault("mesos.unavailable", "The Mesos agent answers 503, as while it recovers.", &[PATH]),
+    fault("mesos.slow", "The Mesos agent takes longer to answer.", &[PATH, delay(2000)]),
+    fault("mesos.truncated", "The Mesos agent's answer ends in the middle of its body.", &[PATH]),
+    fault("mesos.empty_list", "The Mesos agent tells of no container.", &[]),
+    fault(
+        "mesos.partial_list",
+        "The Mesos agent tells of one container alone, as if whoever asks might not see the others.",
+        &[],
+    ),
 ];
 
 #[cfg(test)]
@@ -216,7 +263,7 @@ mod tests {
         assert_eq!(names.len(), ALL.len());
         for Definition { name, about, parameters, .. } in ALL {
             let component = name.split('.').next().unwrap();
-            assert!(["vrs", "vsc", "vsd", "monitor", "kube"].contains(&component), "{name}");
+            assert!(["vrs", "vsc", "vsd", "monitor", "kube", "mesos"].contains(&component), "{name}");
             assert!(
                 about.ends_with('.') && about.chars().next().is_some_and(char::is_uppercase),
                 "{name}: {about}"

@@ -24,6 +24,9 @@ const LARGEST_BODY: usize = 64 << 20;
 /// How many lists are remembered to be told again later.
 const MAX_REMEMBERED: usize = 64;
 
+/// How paths of the Kubernetes API's collections end.
+const PLURALS: [&str; 6] = ["pods", "nodes", "namespaces", "services", "networkpolicies", "events"];
+
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
@@ -33,6 +36,8 @@ pub enum Api {
     Monitor,
     /// The Kubernetes API.
     Kube,
+    /// The agents of Mesos.
+    Mesos,
 }
 
 /// What becomes of a connection that somebody opens.
@@ -52,6 +57,7 @@ impl Api {
             Self::Vsd => "vsd",
             Self::Monitor => "monitor",
             Self::Kube => "kube",
+            Self::Mesos => "mesos",
         }
     }
 
@@ -61,7 +67,7 @@ impl Api {
             return Connection::Accepted;
         }
         let strikes = |what: &str| faults.ask(&format!("{}.{what}", self.name()), caller).is_some();
-        if strikes("down") {
+        if strikes("down") || (self == Self::Monitor && strikes("no_server")) {
             Connection::Refused
         } else if strikes("wrong_certificate") {
             Connection::WrongCertificate
@@ -70,7 +76,7 @@ impl Api {
         }
     }
 
-    /// The body of a refusal, in this service's form.
+    /// The body of a refusal, in this service's form; none where it says nothing but the status.
     fn refusal(self, status: StatusCode) -> Value {
         let (code, text) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
         match self {
@@ -83,6 +89,7 @@ impl Api {
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
                 "message": text, "reason": reason(status), "code": code
             }),
+            Self::Mesos => Value::Null,
         }
     }
 }
@@ -145,8 +152,7 @@ impl Asked {
         let watch = query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"));
         let path = request.uri().path().to_owned();
         // Collections end with a plural that the API knows; a single object's name follows them.
-        let plural =
-            ["pods", "nodes", "namespaces"].iter().any(|plural| path.ends_with(&format!("/{plural}")));
+        let plural = PLURALS.iter().any(|plural| path.ends_with(&format!("/{plural}")));
         Self {
             caller,
             target: format!("{path}?{query}"),
@@ -165,7 +171,11 @@ impl Layer {
     }
 
     fn refused(&self, status: StatusCode) -> Response {
-        let mut response = Response::new(Body::from(self.api.refusal(status).to_string()));
+        let body = match self.api.refusal(status) {
+            Value::Null => Body::empty(),
+            body => Body::from(body.to_string()),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response

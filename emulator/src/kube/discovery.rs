@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::store::Resource;
+use super::store::{NETWORKING, Resource};
 
 /// The version that is claimed: one whose pods, nodes and namespaces look as ours do.
 const VERSION: &str = "v1.32.0";
@@ -20,38 +20,59 @@ pub(super) fn api_versions() -> Value {
 }
 
 pub(super) fn groups() -> Value {
-    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": []})
+    let version = json!({"groupVersion": NETWORKING, "version": "v1"});
+    let group =
+        json!({"name": "networking.k8s.io", "versions": [version.clone()], "preferredVersion": version});
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]})
 }
 
 pub(super) fn resources() -> Value {
+    resources_of("v1")
+}
+
+pub(super) fn networking() -> Value {
+    resources_of(NETWORKING)
+}
+
+fn of(version: &str) -> impl Iterator<Item = Resource> {
+    Resource::ALL.into_iter().filter(move |resource| resource.api_version() == version)
+}
+
+fn resources_of(version: &str) -> Value {
     let resource = |resource: Resource| {
-        let short = match resource {
-            Resource::Namespaces => "ns",
-            Resource::Nodes => "no",
-            Resource::Pods => "po",
-        };
         json!({
             "name": resource.name(), "singularName": resource.kind().to_lowercase(), "namespaced": resource.namespaced(),
-            "kind": resource.kind(), "shortNames": [short],
+            "kind": resource.kind(), "shortNames": [resource.short()],
             "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]
         })
     };
-    let all: Vec<Value> = Resource::ALL.into_iter().map(resource).collect();
-    json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": all})
+    let all: Vec<Value> = of(version).map(resource).collect();
+    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": all})
 }
 
 pub(super) fn openapi_index() -> Value {
-    json!({"paths": {"api/v1": {"serverRelativeURL": "/openapi/v3/api/v1?hash=1"}}})
+    json!({"paths": {
+        "api/v1": {"serverRelativeURL": "/openapi/v3/api/v1?hash=1"},
+        "apis/networking.k8s.io/v1": {"serverRelativeURL": "/openapi/v3/apis/networking.k8s.io/v1?hash=1"},
+    }})
 }
 
 /// kubectl looks for the parameter `fieldValidation` of a PATCH of the kind that it is about to create.
 pub(super) fn openapi() -> Value {
+    openapi_of("v1", "/api/v1", "")
+}
+
+pub(super) fn networking_openapi() -> Value {
+    openapi_of(NETWORKING, "/apis/networking.k8s.io/v1", "networking.k8s.io")
+}
+
+fn openapi_of(version: &str, root: &str, group: &str) -> Value {
     let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
     let mut paths = json!({});
-    for resource in Resource::ALL {
-        let kind = json!({"group": "", "version": "v1", "kind": resource.kind()});
+    for resource in of(version) {
+        let kind = json!({"group": group, "version": "v1", "kind": resource.kind()});
         let place = if resource.namespaced() { "namespaces/{namespace}/" } else { "" };
-        let path = format!("/api/v1/{place}{}/{{name}}", resource.name());
+        let path = format!("{root}/{place}{}/{{name}}", resource.name());
         paths[path] = json!({"patch": {
             "parameters": [parameter("fieldValidation"), parameter("dryRun")],
             "responses": {"200": {"description": "OK"}},

@@ -1,5 +1,5 @@
-//! The slice of the Kubernetes API that the plugin, the harness and kubectl need: pods, nodes and namespaces with get,
-//! list, watch, create, update, patch and delete. Runs no pod.
+//! The slice of the Kubernetes API that the plugin, the audit, the monitor, the harness and kubectl need: pods, nodes, namespaces,
+//! services, network policies and events with get, list, watch, create, update, patch and delete. Runs no pod, forwards nothing.
 
 mod discovery;
 mod request;
@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
+use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -21,6 +22,9 @@ use crate::entropy::Entropy;
 use crate::tally::{Seen, Tally};
 pub use status::Status;
 use store::{Key, Resource, Store};
+
+/// The addresses of services, as kubeadm gives them out.
+const SERVICES: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 96, 0, 0), 12);
 
 /// The API server. Clones are handles of the same one.
 #[derive(Clone)]
@@ -96,7 +100,9 @@ impl Kube {
     /// A [`Status`]: no known kind, no name, no such namespace, exists already.
     pub fn create(&self, mut object: Value) -> Result<Arc<Value>, Status> {
         let resource = object["kind"].as_str().and_then(Resource::from_kind);
-        let resource = resource.ok_or_else(|| Status::bad_request("kind must be Pod, Node or Namespace"))?;
+        let resource = resource.ok_or_else(|| {
+            Status::bad_request("kind must be Pod, Node, Namespace, Service, NetworkPolicy or Event")
+        })?;
         if !object["metadata"].is_object() {
             return Err(Status::invalid("metadata is missing"));
         }
@@ -126,7 +132,7 @@ impl Kube {
                 return Err(Status::exists(resource.name(), &name));
             }
         }
-        object["apiVersion"] = json!("v1");
+        object["apiVersion"] = json!(resource.api_version());
         object["metadata"]["name"] = json!(name);
         object["metadata"]["uid"] = json!(self.0.entropy.uuid().to_string());
         object["metadata"]["creationTimestamp"] = json!(self.now());
@@ -136,12 +142,39 @@ impl Kube {
         let phase = match resource {
             Resource::Pods => "Pending",
             Resource::Namespaces => "Active",
-            Resource::Nodes => "",
+            Resource::Events | Resource::NetworkPolicies | Resource::Nodes | Resource::Services => "",
         };
         if !phase.is_empty() && object["status"]["phase"].is_null() {
             object["status"]["phase"] = json!(phase);
         }
+        if resource == Resource::Services {
+            self.give_address(&mut object)?;
+        }
+        if resource == Resource::Events {
+            self.store().make_room_for_event();
+        }
         Ok(self.put(key, Some(object)))
+    }
+
+    /// Gives a service the lowest free address of all services, unless it has one or wants none.
+    fn give_address(&self, service: &mut Value) -> Result<(), Status> {
+        let kind = service["spec"]["type"].as_str().unwrap_or("ClusterIP").to_owned();
+        if !service["spec"]["clusterIP"].is_null() || kind == "ExternalName" {
+            return Ok(());
+        }
+        let store = self.store();
+        let services = store.list(Resource::Services, None, None);
+        let taken: BTreeSet<&str> =
+            services.filter_map(|service| service["spec"]["clusterIP"].as_str()).collect();
+        let free = SERVICES.hosts().map(|host| host.to_string()).find(|host| !taken.contains(host.as_str()));
+        let free = free.ok_or_else(|| Status::invalid("spec.clusterIP: no address is free"))?;
+        drop(store);
+        if !service["spec"].is_object() {
+            service["spec"] = json!({});
+        }
+        service["spec"]["clusterIP"] = json!(free);
+        service["spec"]["type"] = json!(kind);
+        Ok(())
     }
 
     /// Reads an object.

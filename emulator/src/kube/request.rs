@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::selector::Selector;
 use super::status::Status;
-use super::store::{Key, Resource};
+use super::store::{Key, NETWORKING, Resource};
 use super::watch::Watch;
 use super::{Kube, discovery, table};
 use crate::http::PeerCertificate;
@@ -32,22 +32,12 @@ pub(super) fn router(kube: &Kube) -> Router {
         .route("/api", fixed(discovery::api_versions))
         .route("/apis", fixed(discovery::groups))
         .route("/api/v1", fixed(discovery::resources))
+        .route("/apis/networking.k8s.io/v1", fixed(discovery::networking))
         .route("/openapi/v3", fixed(discovery::openapi_index))
         .route("/openapi/v3/api/v1", fixed(discovery::openapi))
-        .route("/api/v1/{resource}", get(list_all).post(create_global))
-        .route(
-            "/api/v1/{resource}/{name}",
-            get(get_global).put(put_global).patch(patch_global).delete(delete_global),
-        )
-        .route("/api/v1/namespaces/{namespace}/{resource}", get(list_namespace).post(create_in_namespace))
-        .route(
-            "/api/v1/namespaces/{namespace}/{resource}/{name}",
-            get(get_one).put(put_one).patch(patch_one).delete(delete_one),
-        )
-        .route(
-            "/api/v1/namespaces/{namespace}/{resource}/{name}/status",
-            get(get_status).put(put_status).patch(patch_status),
-        )
+        .route("/openapi/v3/apis/networking.k8s.io/v1", fixed(discovery::networking_openapi))
+        .nest("/api/v1", group("v1"))
+        .nest("/apis/networking.k8s.io/v1", group(NETWORKING))
         .fallback(|request: Request| async move {
             Status::not_found("path", request.uri().path()).into_response()
         })
@@ -56,12 +46,55 @@ pub(super) fn router(kube: &Kube) -> Router {
         .with_state(kube.clone())
 }
 
+/// The resources of one group.
+fn group(version: &'static str) -> Router<Kube> {
+    Router::new()
+        .route("/{resource}", get(list_all).post(create_global))
+        .route(
+            "/{resource}/{name}",
+            get(get_global).put(put_global).patch(patch_global).delete(delete_global),
+        )
+        .route("/namespaces/{namespace}/{resource}", get(list_namespace).post(create_in_namespace))
+        .route(
+            "/namespaces/{namespace}/{resource}/{name}",
+            get(get_one).put(put_one).patch(patch_one).delete(delete_one),
+        )
+        .route(
+            "/namespaces/{namespace}/{resource}/{name}/status",
+            get(get_status).put(put_status).patch(patch_status),
+        )
+        .route_layer(middleware::from_fn(move |request: Request, next: Next| async move {
+            let path = request.uri().path();
+            if in_group(path, version) {
+                return next.run(request).await;
+            }
+            Status::not_found("path", path).into_response()
+        }))
+}
+
+/// Whether the resource of a path is in a group. Another one's is told by its handler to be none at all.
+fn in_group(path: &str, version: &str) -> bool {
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let named = match *segments.as_slice() {
+        ["namespaces", _, resource, ..] | [resource, ..] => Resource::from_name(resource),
+        [] => None,
+    };
+    named.is_none_or(|resource| resource.api_version() == version)
+}
+
 async fn authenticate(State(kube): State<Kube>, request: Request, next: Next) -> Response {
     let token =
         request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let known = token.is_some_and(|token| kube.knows(token))
         || request.extensions().get::<PeerCertificate>().is_some();
-    if known { next.run(request).await } else { Status::unauthorized().into_response() }
+    if !known {
+        return Status::unauthorized().into_response();
+    }
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if let Some(kind) = kind.filter(|kind| kind.contains("protobuf") && request.method() != Method::DELETE) {
+        return Status::unsupported(kind).into_response();
+    }
+    next.run(request).await
 }
 
 fn resource(name: &str, namespaced: bool) -> Result<Resource, Status> {
@@ -138,7 +171,9 @@ fn list(
         return Ok(Json(table::table(resource, &items, &metadata, kube.0.clock.now())).into_response());
     }
     let kind = format!("{}List", resource.kind());
-    Ok(Json(json!({"kind": kind, "apiVersion": "v1", "metadata": metadata, "items": items})).into_response())
+    let list =
+        json!({"kind": kind, "apiVersion": resource.api_version(), "metadata": metadata, "items": items});
+    Ok(Json(list).into_response())
 }
 
 async fn create_global(State(kube): State<Kube>, Path(name): Path<String>, body: Bytes) -> Answer {
@@ -303,7 +338,7 @@ fn change(kube: &Kube, key: Key, method: &Method, body: &[u8], status: bool) -> 
             new["metadata"][name] = old["metadata"][name].clone();
         }
     }
-    (new["kind"], new["apiVersion"]) = (json!(key.0.kind()), json!("v1"));
+    (new["kind"], new["apiVersion"]) = (json!(key.0.kind()), json!(key.0.api_version()));
     Ok(Json(&*kube.put(key, Some(new))).into_response())
 }
 

@@ -40,6 +40,12 @@ impl Status {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
 
+    /// A body in a form that is not read: protobuf, which some clients send first.
+    pub(super) fn unsupported(kind: &str) -> Self {
+        let message = format!("the body is {kind}; application/json is read");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+    }
+
     pub(super) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
     }

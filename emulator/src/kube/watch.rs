@@ -93,7 +93,7 @@ impl Watch {
 
     fn bookmark(&self) -> Bytes {
         let object = json!({
-            "kind": self.resource.kind(), "apiVersion": "v1",
+            "kind": self.resource.kind(), "apiVersion": self.resource.api_version(),
             "metadata": {"resourceVersion": self.version.to_string(), "creationTimestamp": null}
         });
         Bytes::from(format!("{}\n", json!({"type": "BOOKMARK", "object": object})))

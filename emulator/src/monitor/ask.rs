@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     /// The pod goes: nothing to answer.
-    Gone,
+    Gone { pod: String },
     /// The pod stays in its namespace's own zone.
-    Own,
+    Own { pod: String },
     /// The pod wants a zone that somebody else looks after.
-    Desired { zone: String, subnet: String },
+    Desired { pod: String, zone: String, subnet: String },
 }
 
 /// Reads a body; an empty one is an empty object.
@@ -26,13 +26,13 @@ pub(super) fn read(body: &[u8]) -> Result<Ask, String> {
     };
     let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let pod = members.get("podName").ok_or("Podname missing from the JSON data")?;
-    text(pod).ok_or("Invalid pod name")?;
+    let pod = text(pod).ok_or("Invalid pod name")?;
     if members.get("action").and_then(Value::as_str) == Some("delete") {
-        return Ok(Ask::Gone);
+        return Ok(Ask::Gone { pod });
     }
-    let Some(zone) = members.get("desiredZone") else { return Ok(Ask::Own) };
+    let Some(zone) = members.get("desiredZone") else { return Ok(Ask::Own { pod }) };
     let zone = text(zone).ok_or("Invalid zone name")?;
     let subnet = members.get("desiredSubnet").ok_or("Invalid request: Subnet absent")?;
     let subnet = text(subnet).ok_or("Invalid subnet name")?;
-    Ok(Ask::Desired { zone, subnet })
+    Ok(Ask::Desired { pod, zone, subnet })
 }

@@ -37,18 +37,37 @@ impl Blocks {
         taken.insert(range.trunc());
     }
 
+    /// Says that a range is free again.
+    pub(super) fn free(&self, range: Ipv4Net) {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&range.trunc());
+    }
+
+    /// Forgets who has which.
+    pub(super) fn clear(&self) {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Whether no block is free.
+    pub(super) fn exhausted(&self) -> bool {
+        self.lowest(&self.taken.lock().unwrap_or_else(PoisonError::into_inner)).is_none()
+    }
+
     /// The lowest block that overlaps nothing in use.
     pub(super) fn claim(&self) -> Option<Claim> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let block = self.lowest(&taken)?;
+        taken.insert(block);
+        Some(Claim { block, taken: Arc::clone(&self.taken), kept: false })
+    }
+
+    fn lowest(&self, taken: &BTreeSet<Ipv4Net>) -> Option<Ipv4Net> {
         let overlaps = |block: &Ipv4Net| {
             // Ranges either nest or are disjoint: one that overlaps holds the block or lies inside it.
             let around = (0..=self.prefix).filter_map(|prefix| Ipv4Net::new(block.addr(), prefix).ok());
             let inside = taken.range(*block..).next().is_some_and(|range| block.contains(range));
             inside || around.map(|range| range.trunc()).any(|range| taken.contains(&range))
         };
-        let block = self.pool.subnets(self.prefix).ok()?.find(|block| !overlaps(block))?;
-        taken.insert(block);
-        Some(Claim { block, taken: Arc::clone(&self.taken), kept: false })
+        self.pool.subnets(self.prefix).ok()?.find(|block| !overlaps(block))
     }
 }
 
@@ -85,6 +104,8 @@ mod tests {
         drop(first);
         blocks.claim().unwrap().keep();
         assert_eq!(blocks.claim().unwrap().block, block("10.0.3.0/24"));
+        blocks.free(block("10.0.2.0/24"));
+        assert_eq!(blocks.claim().unwrap().block, block("10.0.2.0/24"));
         blocks.mark(block("10.0.0.0/8"));
         assert!(blocks.claim().is_none());
     }

@@ -1,9 +1,17 @@
-//! The Nuage Kubernetes monitor: tells the plugin the subnet of a pod, and gives each namespace a zone and a
-//! subnet in the VSD when it first hears of it. Never answers who presented no certificate.
+//! The Nuage Kubernetes monitor: tells the plugin the subnet and the policy groups of a pod, gives each namespace a zone and
+//! as many subnets in the VSD as its pods need, and carries network policies and services over to the VSD. Never answers
+//! who presented no certificate.
 
 mod ask;
 mod blocks;
+mod cluster;
+mod enforce;
 mod place;
+mod policy;
+mod rules;
+mod selector;
+mod services;
+mod slots;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,10 +26,15 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
+use tokio::sync::Mutex as Gate;
 
 use self::ask::Ask;
 use self::blocks::Blocks;
-use self::place::Places;
+use self::cluster::{Cluster, Follower, News};
+use self::place::{Places, uid};
+use self::rules::Rules;
+use self::slots::Pod;
+use crate::faults::{Caller, Faults};
 use crate::http::{HttpService, PeerCertificate};
 use crate::vsd::client::Client;
 
@@ -47,6 +60,12 @@ pub struct MonitorOptions {
     pub address_pool: Ipv4Net,
     /// Prefix length of each subnet.
     pub subnet_prefix: u8,
+    /// Whether a namespace gets more subnets as it has more pods; without, it has one.
+    pub autoscale: bool,
+    /// Reaches the Kubernetes API, if there is one; and its base, for instance `https://kube:6443`.
+    pub kube: Option<(HttpService, String)>,
+    /// The faults that may strike it.
+    pub faults: Option<Faults>,
 }
 
 impl fmt::Debug for MonitorOptions {
@@ -57,14 +76,86 @@ impl fmt::Debug for MonitorOptions {
 
 /// An emulated monitor. Clones share what it knows.
 #[derive(Clone, Debug)]
-pub struct Monitor(Arc<Places>);
+pub struct Monitor {
+    places: Arc<Places>,
+    rules: Arc<Rules>,
+    /// Held by the request that is served, while the fault is on that serves one after the other.
+    one: Arc<Gate<()>>,
+}
 
 impl Monitor {
     /// A monitor that knows no namespace yet.
     pub fn new(options: MonitorOptions) -> Self {
         let client = Client::new(options.vsd, &options.vsd_url);
         let blocks = Blocks::new(options.address_pool, options.subnet_prefix);
-        Self(Arc::new(Places::new(client, options.enterprise, options.domain, blocks)))
+        let cluster = options.kube.map(|(http, url)| Cluster::new(http, &url));
+        let places = Places::new(
+            client,
+            cluster,
+            (options.enterprise, options.domain),
+            (options.faults, options.autoscale),
+            blocks,
+        );
+        Self { places: Arc::new(places), rules: Arc::default(), one: Arc::default() }
+    }
+
+    /// Follows the cluster, if there is one: each namespace gets its place, and loses it when it has gone; policies and
+    /// services become what they are in the VSD. Without this a namespace gets its place when its first pod asks.
+    pub async fn run(&self) {
+        let Some(cluster) = &self.places.cluster else { return };
+        let follower = |path| Follower::new(cluster.clone(), path);
+        tokio::join!(
+            self.namespaces(follower("api/v1/namespaces")),
+            services::follow(&self.places, follower("api/v1/services")),
+            enforce::follow(&self.places, &self.rules, follower("apis/networking.k8s.io/v1/networkpolicies")),
+        );
+    }
+
+    async fn namespaces(&self, mut namespaces: Follower) {
+        loop {
+            match namespaces.next().await {
+                // There always are some: an empty list is no answer.
+                News::All(all) if all.is_empty() => {}
+                News::All(all) => {
+                    let there: Vec<&str> = all.iter().filter_map(name).collect();
+                    // Those that went while nobody looked, before a restart too.
+                    let known = self.places.left_over().await.unwrap_or_else(|_| self.places.all());
+                    for known in known.iter().filter(|known| !there.contains(&known.as_str())) {
+                        self.lose(known).await;
+                    }
+                    for namespace in &all {
+                        self.prepare(namespace).await;
+                    }
+                }
+                News::Put(namespace) => self.prepare(&namespace).await,
+                News::Gone(namespace) => self.lose(name(&namespace).unwrap_or_default()).await,
+            }
+        }
+    }
+
+    async fn lose(&self, namespace: &str) {
+        self.places.doom(namespace);
+        self.apply(self.rules.namespace(namespace, None)).await;
+    }
+
+    /// Policies that mean something else since a namespace has changed.
+    async fn apply(&self, policies: Vec<policy::Policy>) {
+        for policy in policies {
+            let name = policy.name();
+            if let Err(error) = enforce::apply(&self.places, &self.rules, policy).await {
+                tracing::warn!(policy = name, %error, "a policy is as it was before a namespace changed");
+            }
+        }
+    }
+
+    async fn prepare(&self, object: &Value) {
+        let Some(namespace) = name(object).filter(|name| is_label(name)) else { return };
+        self.places.spare(namespace);
+        // Whoever asks for a pod of it tries again.
+        if let Err(error) = self.places.ensure(namespace, &Caller::default()).await {
+            tracing::info!(namespace, %error, "no place yet");
+        }
+        self.apply(self.rules.namespace(namespace, Some(object.clone()))).await;
     }
 
     /// Its REST API: `/namespaces/{namespace}/pods` and `/namespaces/{namespace}/pods/{pod}`. Who asks must have
@@ -100,6 +191,7 @@ async fn placed(
     Path(path): Path<Vec<(String, String)>>,
     request: Request,
 ) -> Response {
+    let caller = caller(&request);
     let Ok(body) = axum::body::to_bytes(request.into_body(), LARGEST_BODY).await else {
         return refusal(StatusCode::BAD_REQUEST, "the body is too large");
     };
@@ -107,19 +199,66 @@ async fn placed(
     if !is_label(namespace) {
         return refusal(StatusCode::BAD_REQUEST, "Invalid namespace");
     }
-    match ask::read(&body) {
-        Err(text) => refusal(StatusCode::BAD_REQUEST, &text),
-        Ok(Ask::Gone) => subnet(""),
-        Ok(Ask::Desired { zone, .. }) if monitor.0.knows(&zone) => {
-            refusal(StatusCode::BAD_REQUEST, "Invalid zone parameter: Zone controlled by Nuage Monitor")
-        }
-        Ok(Ask::Desired { subnet: name, .. }) => subnet(&name),
-        Ok(Ask::Own) => match tokio::time::timeout(DEADLINE, monitor.0.ensure(namespace)).await {
-            Ok(Ok(())) => subnet(&format!("{namespace}-0")),
-            Ok(Err(error)) => failure(namespace, &error.to_string()),
-            Err(_) => failure(namespace, "the VSD took too long"),
-        },
+    let ask = match ask::read(&body) {
+        Ok(ask) => ask,
+        Err(text) => return refusal(StatusCode::BAD_REQUEST, &text),
+    };
+    if monitor.places.strikes("monitor.restart", &caller) {
+        monitor.places.forget().await;
     }
+    let one_by_one = monitor.places.strikes("monitor.one_loop", &caller);
+    let _turn = if one_by_one { Some(monitor.one.lock().await) } else { None };
+    monitor.answer(namespace, ask, &caller).await
+}
+
+/// Who asks: what a simulation says, else the name that the certificate carries.
+fn caller(request: &Request) -> Caller {
+    let peer = || request.extensions().get::<PeerCertificate>().map(|peer| peer.common_name.as_str().into());
+    let known = request.extensions().get::<Caller>().cloned();
+    known.unwrap_or_else(|| Caller { node: peer(), ..Caller::default() })
+}
+
+impl Monitor {
+    async fn answer(&self, namespace: &str, ask: Ask, caller: &Caller) -> Response {
+        let places = &self.places;
+        match ask {
+            Ask::Gone { pod } => {
+                let by_name = places.strikes("monitor.counts_names", caller);
+                places.leave(namespace, &pod, by_name).await;
+                subnet("", &Value::Null)
+            }
+            Ask::Desired { zone, .. } if places.knows(&zone) => {
+                refusal(StatusCode::BAD_REQUEST, "Invalid zone parameter: Zone controlled by Nuage Monitor")
+            }
+            Ask::Desired { pod, subnet: name, .. } => {
+                let pod = places.pod(namespace, &pod).await;
+                subnet(&name, &self.rules.groups(namespace, pod.as_ref()))
+            }
+            Ask::Own { pod } => self.own(namespace, pod, caller).await,
+        }
+    }
+
+    /// The place of a pod in its namespace's own zone.
+    async fn own(&self, namespace: &str, pod: String, caller: &Caller) -> Response {
+        let places = &self.places;
+        let found = places.pod(namespace, &pod).await;
+        let by_name = places.strikes("monitor.counts_names", caller);
+        let uid = found.as_ref().and_then(uid).filter(|_| !by_name).map(str::to_owned);
+        let seat = places.seat(namespace, Pod { name: pod, uid }, caller);
+        let error = match tokio::time::timeout(DEADLINE, seat).await {
+            Ok(Ok(name)) => return subnet(&name, &self.rules.groups(namespace, found.as_ref())),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the VSD took too long".to_owned(),
+        };
+        if places.strikes("monitor.dot_when_full", caller) {
+            return subnet(".", &Value::Null);
+        }
+        failure(namespace, &error)
+    }
+}
+
+fn name(object: &Value) -> Option<&str> {
+    object["metadata"]["name"].as_str()
 }
 
 fn is_label(name: &str) -> bool {
@@ -130,8 +269,8 @@ fn is_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-fn subnet(name: &str) -> Response {
-    answer(StatusCode::OK, &json!({ "subnetName": name, "policyGroups": null }))
+fn subnet(name: &str, groups: &Value) -> Response {
+    answer(StatusCode::OK, &json!({ "subnetName": name, "policyGroups": groups }))
 }
 
 fn failure(namespace: &str, error: &str) -> Response {

@@ -7,6 +7,7 @@ mod deployment;
 mod drain;
 mod greedy;
 mod job;
+mod namespaces;
 mod original;
 mod pod;
 pub mod pods;
@@ -46,6 +47,7 @@ pub const KINDS: &[Kind<dyn Load>] = &[
     stateful_set::KIND,
     scale_out::KIND,
     job::KIND,
+    namespaces::KIND,
     churn::KIND,
     crash_loop::KIND,
     drain::KIND,

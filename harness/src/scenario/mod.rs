@@ -25,6 +25,9 @@ pub use values::duration;
 /// A scenario has a few kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
 const MAX_NODES: u64 = 5000;
+/// Room for four thousand pods in each namespace's first subnet.
+const SUBNET_PREFIX: u8 = 20;
+const POOL_PREFIX: u8 = 8;
 /// What a scenario draws before its world is there comes from a generator of its own.
 const BEFORE_THE_WORLD: u64 = 0x005c_ea10;
 /// TOML's integers end here.
@@ -37,6 +40,23 @@ pub struct Cluster {
     pub nodes: usize,
     /// How many sandboxes a node's runtime works on at once.
     pub parallel: usize,
+    /// Prefix length of the subnets that the monitor makes.
+    pub subnet_prefix: u8,
+    /// Prefix length of the range that it makes them from: 10.0.0.0 and so many bits.
+    pub pool_prefix: u8,
+}
+
+impl std::default::Default for Cluster {
+    fn default() -> Self {
+        Self { nodes: 1, parallel: 8, subnet_prefix: SUBNET_PREFIX, pool_prefix: POOL_PREFIX }
+    }
+}
+
+impl Cluster {
+    /// Whether the addresses are others than any world has.
+    pub fn has_own_addresses(&self) -> bool {
+        (self.subnet_prefix, self.pool_prefix) != (SUBNET_PREFIX, POOL_PREFIX)
+    }
 }
 
 /// What is simulated, as far as the scenario says; the rest is the seed's to decide.
@@ -44,6 +64,8 @@ pub struct Cluster {
 pub struct Size {
     nodes: Amount,
     parallel: Amount,
+    subnet_prefix: u8,
+    pool_prefix: u8,
 }
 
 impl Size {
@@ -55,13 +77,25 @@ impl Size {
         let about = "how many nodes there are, each with a switch and a controller";
         let nodes = reader.amount("nodes", about, Some(1), 1..=MAX_NODES)?;
         let about = "how many sandboxes a node's runtime works on at once";
-        Ok(Self { nodes, parallel: reader.amount("parallel", about, Some(8), 1..=256)? })
+        let parallel = reader.amount("parallel", about, Some(8), 1..=256)?;
+        let about = "how many bits of an address tell a namespace's subnets apart: 28 leaves room for 13 pods in each";
+        let subnet_prefix = reader.number("subnet_prefix", about, Some(SUBNET_PREFIX.into()), 12..=29)?;
+        let about =
+            "how many bits the addresses of all subnets have in common: 10.0.0.0/8 has room for everybody";
+        let pool_prefix = reader.number("pool_prefix", about, Some(POOL_PREFIX.into()), 8..=28)?;
+        let prefix = |number| u8::try_from(number).unwrap_or(SUBNET_PREFIX);
+        Ok(Self { nodes, parallel, subnet_prefix: prefix(subnet_prefix), pool_prefix: prefix(pool_prefix) })
     }
 
     /// The cluster of a seed.
     pub fn draw(&self, seed: u64) -> Cluster {
         let random = Random::seeded(seed ^ BEFORE_THE_WORLD);
-        Cluster { nodes: self.nodes.draw(&random), parallel: self.parallel.draw(&random) }
+        Cluster {
+            nodes: self.nodes.draw(&random),
+            parallel: self.parallel.draw(&random),
+            subnet_prefix: self.subnet_prefix,
+            pool_prefix: self.pool_prefix,
+        }
     }
 
     /// How many nodes there are whatever the seed.
@@ -244,7 +278,7 @@ mod tests {
     fn the_smallest_scenario_has_defaults() {
         let scenario = Scenario::parse("dir/x.toml", VALID).unwrap();
         assert_eq!((scenario.name.as_str(), scenario.seed), ("dir/x", 1));
-        assert_eq!(scenario.cluster.draw(1), Cluster { nodes: 1, parallel: 8 });
+        assert_eq!(scenario.cluster.draw(1), Cluster::default());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 """Makes the resource model from two sources of facts: what Nuage's published SDK (PyPI vspk 20.10.15, BSD-3) knows about
-names, types, choices, mandatory values and relations, and facts.json beside this script, which is kept by hand and has
+names, types, choices, mandatory values and relations, and in which of its two releases of the API, and facts.json beside this script, which is kept by hand and has
 what the SDK does not tell: verbs, limits, defaults, what the server assigns, codes of duplicates.
 
 Usage: generate.py > model.json, with a Python that has vspk."""
@@ -11,10 +11,10 @@ import pkgutil
 import sys
 
 from bambou import NURESTObject
-from vspk import v6
+from vspk import v5_0, v6
 
 SOURCE = (
-    "Names, types, choices and relations: Nuage's SDK vspk 20.10.15 (API v6). "
+    "Names, types, choices and relations: Nuage's SDK vspk 20.10.15 (API v6, and what is not in its v5_0). "
     "Verbs, limits, defaults, what the server fills: facts.json beside this file."
 )
 # What every object has and the server alone keeps.
@@ -27,16 +27,17 @@ TYPES = {str: "string", int: "integer", bool: "boolean", float: "float", list: "
 EVERYWHERE = {"eventlog": "R", "metadata": "CR", "globalmetadata": "CR", "permission": "CR"}
 
 
-def classes():
-    for module in pkgutil.iter_modules(v6.__path__):
+def classes(release=v6):
+    for module in pkgutil.iter_modules(release.__path__):
         if not module.name.startswith("nu"):
             continue
-        for value in vars(importlib.import_module(f"vspk.v6.{module.name}")).values():
+        for value in vars(importlib.import_module(f"{release.__name__}.{module.name}")).values():
             if isinstance(value, type) and issubclass(value, NURESTObject) and value.__name__.lower() == module.name:
                 yield value
 
 
-def attributes(instance, facts):
+def attributes(instance, facts, before=None):
+    """What an entity has; `before` is what the release before had of it, None where it did not have the entity."""
     found = {}
     for attribute in instance.get_attributes():
         name = attribute.remote_name
@@ -48,6 +49,8 @@ def attributes(instance, facts):
             entry["choices"] = sorted(attribute.choices)
         if attribute.is_required:
             entry["required"] = True
+        if before and name not in before:
+            entry["since"] = "v6"
         entry.update(facts.get(name, {}))
         found[name] = entry
     for name in set(facts) - set(found):
@@ -55,14 +58,15 @@ def attributes(instance, facts):
     return dict(sorted(found.items()))
 
 
-def children(instance, facts, makeable):
+def children(instance, facts, makeable, before):
     found = {}
     for child, fetcher in instance._fetchers_registry.items():
         if fetcher.relationship == "member":
             verbs = "RU member"
         else:
             verbs = EVERYWHERE.get(child) or ("CR" if child in makeable else "R")
-        found[child] = facts.get(child, verbs)
+        new = " since v6" if before and child not in before else ""
+        found[child] = facts.get(child, verbs) + new
     for child in set(facts) - set(found):
         sys.exit(f"facts.json: {instance.rest_name} has no {child} in the SDK")
     return dict(sorted(found.items()))
@@ -78,6 +82,7 @@ def main():
     made_by_server = set(facts["madeByServer"])
     instances = {cls.rest_name: cls() for cls in classes() if cls.rest_name != "None"}
     makeable = set(instances) - made_by_server
+    before = {cls.rest_name: cls() for cls in classes(v5_0)}
     for cls in classes():
         instance = cls()
         if cls.rest_name == "None":
@@ -87,8 +92,13 @@ def main():
         verbs = "R" if cls.rest_name in made_by_server else "RUD"
         entity = {"resource": cls.resource_name, "class": cls.__name__.removeprefix("NU"), "verbs": known.get("verbs", verbs)}
         entity.update({key: known[key] for key in ("unique", "duplicate") if key in known})
-        entity["children"] = children(instance, known.get("children", {}), makeable)
-        entities[cls.rest_name] = (entity, attributes(instance, known.get("attributes", {})))
+        old = before.get(cls.rest_name)
+        if not old:
+            entity["since"] = "v6"
+        relations = old and set(old._fetchers_registry)
+        entity["children"] = children(instance, known.get("children", {}), makeable, relations)
+        names = old and {attribute.remote_name for attribute in old.get_attributes()}
+        entities[cls.rest_name] = (entity, attributes(instance, known.get("attributes", {}), names))
     for name in set(facts["entities"]) - set(entities):
         sys.exit(f"facts.json: {name} is no entity of the SDK's")
 

@@ -16,6 +16,16 @@ const INDEXED: [Name; 2] = ["name", "externalID"];
 /// The name of an entity or attribute: a piece of the data file, so that objects never hold copies of names.
 pub(super) type Name = &'static str;
 
+/// A release of the API.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Release {
+    /// 5.0. Nothing public says what those before it lack.
+    #[default]
+    V5,
+    V6,
+}
+
 /// The entity whose children are the root collections.
 pub(super) const ROOT: Name = "me";
 
@@ -40,6 +50,9 @@ pub(super) struct Entity {
     pub(super) class: Name,
     /// Of R, U and D: what a single object allows.
     pub(super) verbs: Name,
+    /// The first release that has it.
+    #[serde(default)]
+    pub(super) since: Release,
     /// The attribute whose value is unique below one parent.
     #[serde(default)]
     pub(super) unique: Option<Name>,
@@ -50,7 +63,8 @@ pub(super) struct Entity {
     pub(super) attributes: BTreeMap<Name, Attribute>,
 }
 
-/// A collection below an object. In the data file: `CR`, `R by ATTRIBUTE` or `RU member`.
+/// A collection below an object. In the data file: `CR`, `R by ATTRIBUTE` or `RU member`, and behind it ` since v6` where
+/// the release before has none.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "'de: 'static"), try_from = "Name")]
 pub(super) struct Edge {
@@ -60,19 +74,26 @@ pub(super) struct Edge {
     pub(super) by: Option<Name>,
     /// Whether the two are associated, neither owning the other.
     pub(super) member: bool,
+    /// The first release that has it.
+    pub(super) since: Release,
 }
 
 impl TryFrom<Name> for Edge {
     type Error = String;
 
     fn try_from(text: Name) -> Result<Self, String> {
+        let (text, since) = match text.strip_suffix(" since v6") {
+            Some(rest) => (rest, Release::V6),
+            None => (text, Release::V5),
+        };
         let words: Vec<Name> = text.split(' ').collect();
-        match *words.as_slice() {
-            [verbs] => Ok(Self { verbs, by: None, member: false }),
-            [verbs, "member"] => Ok(Self { verbs, by: None, member: true }),
-            [verbs, "by", attribute] => Ok(Self { verbs, by: Some(attribute), member: false }),
-            _ => Err(format!("{text} is no edge")),
-        }
+        let (verbs, by, member) = match *words.as_slice() {
+            [verbs] => (verbs, None, false),
+            [verbs, "member"] => (verbs, None, true),
+            [verbs, "by", attribute] => (verbs, Some(attribute), false),
+            _ => return Err(format!("{text} is no edge")),
+        };
+        Ok(Self { verbs, by, member, since })
     }
 }
 
@@ -87,6 +108,9 @@ pub(super) struct Attribute {
     pub(super) choices: Vec<Name>,
     #[serde(default)]
     pub(super) required: bool,
+    /// The first release that has it.
+    #[serde(default)]
+    pub(super) since: Release,
     /// What a client says about it is ignored.
     #[serde(default)]
     pub(super) read_only: bool,

@@ -12,6 +12,7 @@ use crate::vsd::engine::Engine;
 use crate::vsd::error::Refusal;
 use crate::vsd::model::Name;
 use crate::vsd::reply;
+use crate::vsd::shown;
 
 /// The most objects of one request. Neutron's plugin sends at most 500 in an update and 150 in a deletion.
 const MOST: usize = 1_000;
@@ -74,7 +75,7 @@ impl Request<'_> {
         let id = body.get("ID").and_then(Value::as_str).unwrap_or_default();
         let id = engine.find(entity, id)?.id;
         self.update(engine, asking, entity, id, &body)?;
-        Ok((StatusCode::OK, engine.render(engine.find(entity, &id.to_string())?)))
+        Ok((StatusCode::OK, tree(engine, asking, entity, id)?))
     }
 }
 
@@ -88,9 +89,16 @@ pub(super) fn create_all(
 ) -> Result<Response, Refusal> {
     let outcomes = bounded(bodies)?.into_iter().map(|body| {
         let id = create_one(engine, asking, parent, entity, body)?;
-        Ok((StatusCode::CREATED, engine.render(engine.find(entity, &id.to_string())?)))
+        Ok((StatusCode::CREATED, tree(engine, asking, entity, id)?))
     });
     Ok(envelope(outcomes.collect()))
+}
+
+/// An object as the caller's release has it.
+fn tree(engine: &Engine, asking: &Asking, entity: Name, id: Uuid) -> Result<Value, Refusal> {
+    let mut tree = engine.render(engine.find(entity, &id.to_string())?);
+    shown::cut(engine, entity, &mut tree, asking.release);
+    Ok(tree)
 }
 
 fn bounded<T>(items: Vec<T>) -> Result<Vec<T>, Refusal> {

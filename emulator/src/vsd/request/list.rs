@@ -7,8 +7,7 @@ use http::header::HeaderName;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
-use super::Request;
-use crate::vsd::access::Caller;
+use super::{Asking, Request};
 use crate::vsd::engine::{Engine, Query};
 use crate::vsd::error::Refusal;
 use crate::vsd::filter::Filter;
@@ -29,7 +28,7 @@ impl Request<'_> {
     pub(super) fn list(
         &self,
         engine: &Engine,
-        caller: &Caller,
+        &Asking { ref caller, release, .. }: &Asking,
         parent: Option<&Object>,
         (entity, edge): (Name, &Edge),
     ) -> Result<Response, Refusal> {
@@ -74,7 +73,7 @@ impl Request<'_> {
         let all = selection.is_none() && *self.method != Method::HEAD;
         if all && !found.is_empty() {
             headers.push((HeaderName::from_static("x-nuage-count"), count.to_string()));
-            return Ok(reply::json(StatusCode::OK, headers, shown::text(engine, &found)));
+            return Ok(reply::json(StatusCode::OK, headers, shown::text(engine, &found, release)));
         }
         let mut objects = selected(engine, &found, selection.as_ref());
         if grouped {

@@ -17,18 +17,29 @@ use super::auth;
 use super::behaviour;
 use super::engine::Engine;
 use super::error::Refusal;
-use super::model::{Edge, Name};
+use super::model::{Edge, Name, ROOT, Release};
 use super::reply::{self, Header};
 use super::shown;
 
-/// The API versions that are served; all show the model of the last. Clients of older releases find their root.
-const VERSIONS: [&str; 6] = ["v1_0", "v3_0", "v3_2", "v4_0", "v5_0", "v6"];
+/// The API versions that are served, and whose model each shows. Clients of older releases find their root.
+const VERSIONS: [(&str, Release); 6] = [
+    ("v1_0", Release::V5),
+    ("v3_0", Release::V5),
+    ("v3_2", Release::V5),
+    ("v4_0", Release::V5),
+    ("v5_0", Release::V5),
+    ("v6", Release::V6),
+];
 
 const FILTER: HeaderName = HeaderName::from_static("x-nuage-filter");
 
 /// Whether a path segment names a version of the API.
 pub(super) fn is_version(segment: &str) -> bool {
-    VERSIONS.contains(&segment)
+    release(segment).is_some()
+}
+
+fn release(segment: &str) -> Option<Release> {
+    VERSIONS.iter().find(|(version, _)| *version == segment).map(|(_, release)| *release)
 }
 
 /// What came, without its body's framing.
@@ -47,6 +58,8 @@ pub(super) struct Request<'a> {
 struct Asking {
     user: Uuid,
     caller: Caller,
+    /// Whose objects are shown.
+    release: Release,
 }
 
 /// Whom a request is about.
@@ -77,16 +90,24 @@ impl Request<'_> {
     /// makes machines for users that may not.
     fn asking(&self, engine: &Engine, user: Uuid) -> Result<Asking, Refusal> {
         let acting = auth::acting(engine, self.headers, user)?;
-        Ok(Asking { user: acting, caller: Caller::of(&engine.store, user) })
+        Ok(Asking { user: acting, caller: Caller::of(&engine.store, user), release: self.release() })
+    }
+
+    /// The release that the path names.
+    fn release(&self) -> Release {
+        let mut segments = self.path.split('/').filter(|segment| !segment.is_empty());
+        segments.next().and_then(release).unwrap_or_default()
     }
 
     fn target(&self, engine: &Engine) -> Result<Target, Refusal> {
         let unknown = || Refusal::no_such_path(self.path);
         let mut segments = self.path.split('/').filter(|segment| !segment.is_empty());
-        let version = segments.next().filter(|version| is_version(version));
-        version.ok_or_else(unknown)?;
+        let release = segments.next().and_then(release).ok_or_else(unknown)?;
         let segments: Vec<&str> = segments.collect();
-        let entity = |segment: &str| engine.model.by_resource(segment).ok_or_else(unknown);
+        let entity = |segment: &str| {
+            let found = engine.model.by_resource(segment).filter(|(_, facts)| facts.since <= release);
+            found.ok_or_else(unknown)
+        };
         match *segments.as_slice() {
             ["me"] => Ok(Target::Me),
             [collection] => Ok(Target::Collection { parent: None, entity: entity(collection)?.0 }),
@@ -103,10 +124,13 @@ impl Request<'_> {
         }
     }
 
-    fn me(&self, engine: &mut Engine, &Asking { user, .. }: &Asking) -> Result<Response, Refusal> {
+    fn me(&self, engine: &mut Engine, &Asking { user, release, .. }: &Asking) -> Result<Response, Refusal> {
         match *self.method {
             Method::GET | Method::HEAD => {
-                let me = behaviour::me(engine, user)?;
+                let mut me = behaviour::me(engine, user)?;
+                for entity in [ROOT, "user"] {
+                    shown::cut(engine, entity, &mut me, release);
+                }
                 Ok(reply::array(StatusCode::OK, Vec::new(), vec![me]))
             }
             Method::PUT => {
@@ -131,7 +155,8 @@ impl Request<'_> {
             Method::GET | Method::HEAD if verbs.contains('R') => {
                 let object = engine.find(entity, &id.to_string())?;
                 asking.caller.demand(&engine.store, object, Right::Read)?;
-                Ok(reply::json(StatusCode::OK, self.echoed(), shown::text(engine, &[object])))
+                let text = shown::text(engine, &[object], asking.release);
+                Ok(reply::json(StatusCode::OK, self.echoed(), text))
             }
             Method::PUT if verbs.contains('U') => {
                 let body = self.one()?;
@@ -163,14 +188,15 @@ impl Request<'_> {
             return self.bulk(engine, asking, entity, several);
         }
         let object = parent.and_then(|(_, id)| engine.store.get(id));
-        let edge = engine.edge(object, entity).ok_or_else(|| Refusal::no_such_path(self.path))?;
+        let edge = engine.edge(object, entity).filter(|edge| edge.since <= asking.release);
+        let edge = edge.ok_or_else(|| Refusal::no_such_path(self.path))?;
         let (verbs, member) = (edge.verbs, edge.member);
         match *self.method {
             Method::GET | Method::HEAD if verbs.contains('R') => {
                 if let Some(parent) = object {
                     asking.caller.demand(&engine.store, parent, Right::Read)?;
                 }
-                self.list(engine, &asking.caller, object, (entity, edge))
+                self.list(engine, asking, object, (entity, edge))
             }
             Method::POST if verbs.contains('C') => self.create(engine, asking, parent, entity),
             Method::PUT | Method::PATCH if member && verbs.contains('U') => {
@@ -193,9 +219,9 @@ impl Request<'_> {
         if let Value::Array(bodies) = body {
             return bulk::create_all(engine, asking, parent, entity, bodies);
         }
-        let created = create_one(engine, asking, parent, entity, body)?;
-        let created = engine.find(entity, &created.to_string())?;
-        Ok(reply::json(StatusCode::CREATED, Vec::new(), shown::text(engine, &[created])))
+        let id = create_one(engine, asking, parent, entity, body)?;
+        let text = shown::text(engine, &[engine.find(entity, &id.to_string())?], asking.release);
+        Ok(reply::json(StatusCode::CREATED, Vec::new(), text))
     }
 
     /// Changes an object, if the caller may.
@@ -208,7 +234,8 @@ impl Request<'_> {
         body: &Map<String, Value>,
     ) -> Result<(), Refusal> {
         asking.caller.demand(&engine.store, engine.find(entity, &id.to_string())?, Right::Change)?;
-        engine.change(asking.user, |engine| engine.update(entity, id, body, self.confirmed()))
+        let body = shown::known(engine, entity, body, asking.release);
+        engine.change(asking.user, |engine| engine.update(entity, id, &body, self.confirmed()))
     }
 
     /// Deletes an object, if the caller may.
@@ -251,6 +278,7 @@ fn create_one(
     let above = parent.and_then(|(_, id)| engine.store.get(id));
     let template = body.get("templateID").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
     asking.caller.demand_create(&engine.store, above, entity, template)?;
+    let body = shown::known(engine, entity, &body, asking.release);
     engine.change(asking.user, |engine| engine.create(entity, parent, &body))
 }
 

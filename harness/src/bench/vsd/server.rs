@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
@@ -14,6 +15,9 @@ use tokio::sync::oneshot;
 
 /// As many as the emulator has.
 const THREADS: usize = 2;
+
+/// How long its tasks may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server.
 #[derive(Debug)]
@@ -39,7 +43,8 @@ impl Server {
                     _ = axum::serve(listener, router) => {}
                 }
             });
-            runtime.shutdown_background();
+            // Whoever opens the same file next must not find it open.
+            runtime.shutdown_timeout(PATIENCE);
         });
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }

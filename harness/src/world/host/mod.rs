@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use nuage_emulator::up::{Component, Options, Parts, Ports, Site as EmulatedSite};
+use nuage_emulator::up::{Component, Options, Parts, Ports, Reach, Site as EmulatedSite};
 use tokio::runtime::Runtime;
 
 use crate::error::Error;
@@ -77,6 +77,9 @@ pub(crate) fn can_carry_out(
         scenario.faults.iter().filter_map(|fault| Some((fault.name().to_owned(), fault.needs_simulation()?)));
     if let Some((what, why)) = loads.chain(faults).next() {
         return refused(format!("{what} needs --world sim: {why}"));
+    }
+    if cluster.has_own_addresses() {
+        return refused("its subnets need --world sim: here they are the emulator's".to_owned());
     }
     if simulated > LONGEST {
         return refused(format!(
@@ -171,6 +174,7 @@ fn emulate(directory: &Path, nodes: usize) -> Result<(Runtime, EmulatedSite, Vec
         persist: false,
         vrs_tcp: false,
         vrs_tls: false,
+        reach: Reach::default(),
     };
     let site = runtime.block_on(EmulatedSite::start(&options)).map_err(|error| failed(&error))?;
     let names = (1..=nodes).map(|number| format!("node-{number}"));

@@ -130,7 +130,7 @@ pub struct World {
     mirror: Arc<Mutex<Mirror>>,
     started: Instant,
     stopped: Tally,
-    /// The controllers; they end with the world.
+    /// The controllers and the monitor; they end with the world.
     controllers: Mutex<JoinSet<()>>,
     /// Where real processes run, if they do.
     #[cfg(target_os = "linux")]

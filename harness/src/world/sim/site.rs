@@ -2,6 +2,7 @@
 //! controller for each. What happens in the cluster then is the world's business.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,8 +44,8 @@ const MONITOR: &str = "monitor.simulated:9443";
 const VSD: &str = "vsd.simulated:7443";
 /// What controllers do, for faults that strike them.
 const CONTROLLER: &str = "controller";
-const POOL: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 0, 0, 0), 8);
-const SUBNET_PREFIX: u8 = 20;
+/// Where the range begins that subnets are cut from.
+const POOL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
 /// The certificate of every simulated node. Nothing reads it: there is no TLS inside one process.
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nc2ltdWxhdGVk\n-----END CERTIFICATE-----\n";
 
@@ -57,7 +58,8 @@ impl World {
         let random = Random::seeded(seed);
         let entropy = Entropy::seeded(random.next());
         let clock = Clock::starting_at(EPOCH);
-        let vsd = vsd(clock.clone(), &entropy)?;
+        let pool = Ipv4Net::new(POOL, cluster.pool_prefix).map_err(|error| Error::Site(error.to_string()))?;
+        let vsd = vsd(clock.clone(), &entropy, pool, cluster.subnet_prefix)?;
         let kube = Kube::new(clock.clone(), entropy.clone());
         let faults = Faults::new(entropy.clone());
         let service = |router, api, up: &Arc<AtomicBool>| Service {
@@ -67,8 +69,10 @@ impl World {
         };
         let always = Arc::new(AtomicBool::new(true));
         let of_vsd = service(vsd.router(), Api::Vsd, &always);
+        let of_kube = service(kube.router(), Api::Kube, &always);
+        let inside = Arc::new(BTreeMap::from([(VSD.to_owned(), of_vsd), (KUBE.to_owned(), of_kube.clone())]));
         let internal = |caller| SimulatedHttp {
-            services: Arc::new(BTreeMap::from([(VSD.to_owned(), of_vsd.clone())])),
+            services: Arc::clone(&inside),
             name: "csproot".to_owned(),
             caller,
             faults: faults.clone(),
@@ -76,20 +80,25 @@ impl World {
             attempts: Attempts::default(),
         };
         let monitor_itself = Caller { node: None, operation: "monitor".into() };
+        let of_monitor = internal(monitor_itself).service(true);
         let monitor = Monitor::new(MonitorOptions {
-            vsd: internal(monitor_itself).service(true),
+            vsd: of_monitor.clone(),
             vsd_url: format!("https://{VSD}/nuage/api/v6"),
             enterprise: node::ENTERPRISE.to_owned(),
             domain: node::DOMAIN.to_owned(),
-            address_pool: POOL,
-            subnet_prefix: SUBNET_PREFIX,
+            address_pool: pool,
+            subnet_prefix: cluster.subnet_prefix,
+            autoscale: true,
+            kube: Some((of_monitor, format!("https://{KUBE}"))),
+            faults: Some(faults.clone()),
         });
         let monitor_up = Arc::new(AtomicBool::new(true));
         let services = BTreeMap::from([
-            (KUBE.to_owned(), service(kube.router(), Api::Kube, &always)),
+            (KUBE.to_owned(), of_kube),
             (MONITOR.to_owned(), service(monitor.router(), Api::Monitor, &monitor_up)),
         ]);
         let mut controllers = JoinSet::new();
+        controllers.spawn(async move { monitor.run().await });
         let mut nodes = Vec::new();
         let mirror = Arc::new(Mutex::new(Mirror::new(cluster.nodes)));
         for number in 1..=cluster.nodes {
@@ -161,9 +170,9 @@ pub(in crate::world) fn observe(mirror: &Arc<Mutex<Mirror>>, node: usize, vrs: &
 }
 
 /// A VSD with the site that node files name.
-fn vsd(clock: Clock, entropy: &Entropy) -> Result<Vsd, Error> {
+fn vsd(clock: Clock, entropy: &Entropy, pool: Ipv4Net, subnet_prefix: u8) -> Result<Vsd, Error> {
     let vsd = Vsd::new(clock, entropy.clone());
-    let first = POOL.subnets(SUBNET_PREFIX).ok().and_then(|mut blocks| blocks.next()).unwrap_or(POOL);
+    let first = pool.subnets(subnet_prefix).ok().and_then(|mut blocks| blocks.next()).unwrap_or(pool);
     vsd.bootstrap(&Site {
         enterprise: node::ENTERPRISE.to_owned(),
         domain: node::DOMAIN.to_owned(),
@@ -216,6 +225,7 @@ fn node_files(name: &str, token: String, key: &str) -> MemoryFiles {
             certificate: PEM.to_owned(),
             key: format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n"),
         },
+        agent: None,
     });
     for (file, text) in texts {
         // Memory refuses nothing.

@@ -2,112 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+mod growth;
+mod policies;
+mod world;
+
+use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
 use http::{Method, StatusCode};
-use http_body_util::BodyExt as _;
-use nuage_emulator::clock::Clock;
-use nuage_emulator::entropy::Entropy;
-use nuage_emulator::http::{PeerCertificate, in_process};
-use nuage_emulator::monitor::{Monitor, MonitorOptions};
-use nuage_emulator::vsd::{Site, Vsd};
-use serde_json::{Value, json};
+use nuage_emulator::faults::Setting;
 use tower::ServiceExt as _;
-
-#[derive(Clone, Default)]
-struct Faults {
-    /// The VSD never answers.
-    silent: Arc<AtomicBool>,
-    /// The VSD answers 503.
-    unavailable: Arc<AtomicBool>,
-    requests: Arc<AtomicUsize>,
-}
-
-struct World {
-    vsd: Vsd,
-    monitor: Monitor,
-    faults: Faults,
-}
-
-fn world(pool: &str) -> World {
-    let clock = Clock::Virtual { epoch: 0, start: tokio::time::Instant::now() };
-    let vsd = Vsd::new(clock, Entropy::seeded(1));
-    let site = Site {
-        enterprise: "acme".to_owned(),
-        domain: "cluster".to_owned(),
-        zone: "infra".to_owned(),
-        subnet: "infra-0".to_owned(),
-        address: "10.0.1.0/24".parse().unwrap(),
-    };
-    vsd.bootstrap(&site).unwrap();
-    let faults = Faults::default();
-    let seen = faults.clone();
-    let router =
-        vsd.router().layer(from_fn(move |request: Request, next: Next| fail(seen.clone(), request, next)));
-    let peer = PeerCertificate { common_name: "csproot".to_owned() };
-    let monitor = Monitor::new(MonitorOptions {
-        vsd: in_process(router, Some(peer)),
-        vsd_url: "https://vsd/nuage/api/v6/".to_owned(),
-        enterprise: "acme".to_owned(),
-        domain: "cluster".to_owned(),
-        address_pool: pool.parse().unwrap(),
-        subnet_prefix: 24,
-    });
-    World { vsd, monitor, faults }
-}
-
-async fn fail(faults: Faults, request: Request, next: Next) -> Response {
-    faults.requests.fetch_add(1, Ordering::Relaxed);
-    if faults.silent.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
-    }
-    if faults.unavailable.load(Ordering::Relaxed) {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        return response;
-    }
-    next.run(request).await
-}
-
-impl World {
-    async fn send(&self, method: Method, path: &str, body: &str) -> (StatusCode, String) {
-        let mut request = Request::builder().method(method).uri(format!("https://monitor/{path}"));
-        let peer = PeerCertificate { common_name: "node-1".to_owned() };
-        request.extensions_mut().unwrap().insert(peer);
-        let request = request.body(Body::from(body.to_owned())).unwrap();
-        let response = self.monitor.router().oneshot(request).await.unwrap();
-        let status = response.status();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, String::from_utf8(body.to_vec()).unwrap())
-    }
-
-    async fn post(&self, namespace: &str, body: &str) -> (u16, Value) {
-        let (status, body) = self.send(Method::POST, &format!("namespaces/{namespace}/pods"), body).await;
-        (status.as_u16(), serde_json::from_str(&body).unwrap())
-    }
-
-    fn subnets(&self) -> Vec<(String, String)> {
-        let text = |subnet: &Value, attribute: &str| subnet[attribute].as_str().unwrap().to_owned();
-        let subnets = self.vsd.snapshot("subnet");
-        let mut subnets: Vec<_> =
-            subnets.iter().map(|subnet| (text(subnet, "name"), text(subnet, "address"))).collect();
-        subnets.sort();
-        subnets
-    }
-}
-
-fn placed(subnet: &str) -> (u16, Value) {
-    (200, json!({ "subnetName": subnet, "policyGroups": null }))
-}
-
-fn refused(status: u16, error: &str) -> (u16, Value) {
-    (status, json!({ "error": error }))
-}
+use world::{placed, refused, world};
 
 #[tokio::test(start_paused = true)]
 async fn each_row_of_the_table_is_answered() {
@@ -198,18 +104,10 @@ async fn concurrent_first_sights_make_one_zone_each_and_no_block_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn a_restarted_monitor_finds_what_the_one_before_made() {
-    let mut world = world("10.0.0.0/16");
+    let world = world("10.0.0.0/16");
     world.post("one", r#"{"podName":"p"}"#).await;
     let before = world.subnets();
-    let router = world.vsd.router();
-    world.monitor = Monitor::new(MonitorOptions {
-        vsd: in_process(router, Some(PeerCertificate { common_name: "csproot".to_owned() })),
-        vsd_url: "https://vsd/nuage/api/v6".to_owned(),
-        enterprise: "acme".to_owned(),
-        domain: "cluster".to_owned(),
-        address_pool: "10.0.0.0/16".parse().unwrap(),
-        subnet_prefix: 24,
-    });
+    world.named.on("monitor.restart", Setting { times: Some(1), ..Setting::default() }).unwrap();
     assert_eq!(world.post("one", r#"{"podName":"p"}"#).await, placed("one-0"));
     assert_eq!(world.subnets(), before);
 }
