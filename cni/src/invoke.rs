@@ -157,12 +157,13 @@ async fn perform(
     };
     let verb = async {
         match request.command {
+            // Boxed: what one verb needs while it works is not moved about with every other.
             Command::Add => {
-                attach::add(&call).await.map(|done| Some(result(&done, &request.network.version)))
+                Box::pin(attach::add(&call)).await.map(|done| Some(result(&done, &request.network.version)))
             }
-            Command::Del => attach::del(&call).await.map(|()| None),
-            Command::Check => attach::check(&call).await.map(|()| None),
-            Command::Gc => attach::gc(&call).await.map(|()| None),
+            Command::Del => Box::pin(attach::del(&call)).await.map(|()| None),
+            Command::Check => Box::pin(attach::check(&call)).await.map(|()| None),
+            Command::Gc => Box::pin(attach::gc(&call)).await.map(|()| None),
             Command::Status => attach::status(&call).await.map(|()| None),
             Command::Version => Ok(Some(versions(&request.network.version))),
         }

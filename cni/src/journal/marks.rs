@@ -2,7 +2,7 @@
 //! that an attachment is gone for good, and whose record is worth reading. Losing one costs time or a repeated notice, never
 //! an attachment.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sha1::{Digest as _, Sha1};
@@ -35,6 +35,11 @@ fn key(pod: Option<&Pod>) -> String {
     text
 }
 
+/// The key and the port of a mark, which its name tells.
+fn split(name: &str) -> Option<(&str, &str)> {
+    name.split_once('.')
+}
+
 impl Journal<'_> {
     /// Puts down that a port's record is of an attachment of this pod that is up or being made, so that nobody else has to
     /// read it. Best effort: a record without a mark is read by everybody.
@@ -44,26 +49,22 @@ impl Journal<'_> {
 
     /// From now on everybody reads the port's record, or there is none.
     pub(super) fn unmark(&self, port_name: &str) {
-        for (port, key) in self.marks() {
-            if port == port_name {
-                let _ = self.files.remove(&self.open.join(format!("{key}.{port}")));
+        for name in self.files.list(&self.open).unwrap_or_default() {
+            if split(&name).is_some_and(|(_, port)| port == port_name) {
+                let _ = self.files.remove(&self.open.join(name));
             }
         }
     }
 
-    /// The keys of the pods whose attachments are open, by port.
-    fn marks(&self) -> BTreeMap<String, String> {
-        let names = self.files.list(&self.open).unwrap_or_default();
-        let parsed = names.iter().filter_map(|name| name.split_once('.'));
-        parsed.map(|(key, port)| (port.to_owned(), key.to_owned())).collect()
-    }
-
     /// The ports whose record says more than that an attachment of some other pod is open; of `pod`, or of none.
     pub(super) fn worth_reading(&self, pod: Option<&Pod>) -> Result<Vec<String>, Error> {
-        let marks = self.marks();
+        let marked = self.files.list(&self.open).unwrap_or_default();
         let own = pod.map(|pod| key(Some(pod)));
+        let others = marked.iter().filter_map(|name| split(name));
+        let others: BTreeSet<&str> =
+            others.filter(|(key, _)| Some(*key) != own.as_deref()).map(|(_, port)| port).collect();
         let mut names = self.names()?;
-        names.retain(|port| marks.get(port).is_none_or(|key| Some(key) == own.as_ref()));
+        names.retain(|port| !others.contains(port.as_str()));
         Ok(names)
     }
 

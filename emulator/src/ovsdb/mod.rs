@@ -48,8 +48,12 @@ const SERVER_DATABASE: &str = "_Server";
 /// Its schema, written from the facts of ovsdb-server(5).
 const SERVER_SCHEMA: &str = include_str!("../schema/server.ovsschema");
 
-/// What a switch does by itself when a row of a table has changed: columns to set in that row.
-pub type FollowUp = Box<dyn Fn(&Row) -> Option<Row> + Send>;
+/// What a switch does by itself when a row of a table has changed: told the columns that it looks at, the columns to set in
+/// that row.
+struct FollowUp {
+    columns: &'static [&'static str],
+    decide: Box<dyn Fn(&Row) -> Option<Row> + Send>,
+}
 
 /// The server. Clones are handles of the same one.
 #[derive(Clone)]
@@ -157,9 +161,15 @@ impl Server {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes `table`'s rows change by themselves after a commit.
-    pub fn follow_up(&self, table: &str, follow_up: impl Fn(&Row) -> Option<Row> + Send + 'static) {
-        self.state().follow_ups.insert(table.to_owned(), Box::new(follow_up));
+    /// Makes `table`'s rows change by themselves after a commit: `decide` is shown these columns, as far as the table has them.
+    pub fn follow_up(
+        &self,
+        table: &str,
+        columns: &'static [&'static str],
+        decide: impl Fn(&Row) -> Option<Row> + Send + 'static,
+    ) {
+        let follow_up = FollowUp { columns, decide: Box::new(decide) };
+        self.state().follow_ups.insert(table.to_owned(), follow_up);
     }
 
     /// Lets faults strike those who connect from now on.
@@ -341,8 +351,10 @@ impl State {
             let (Some(follow_up), Some(new)) = (self.follow_ups.get(&table.name), &change.new) else {
                 continue;
             };
-            let row: Row = table.object(change.uuid, new, &table.all_columns()).into_iter().collect();
-            if let Some(update) = follow_up(&row) {
+            let columns: Vec<Column> =
+                follow_up.columns.iter().filter_map(|name| table.column(name)).collect();
+            let row: Row = table.object(change.uuid, new, &columns).into_iter().collect();
+            if let Some(update) = (follow_up.decide)(&row) {
                 let this = json!([["_uuid", "==", ["uuid", change.uuid.to_string()]]]);
                 operations.push(json!({"op": "update", "table": table.name, "where": this, "row": update}));
             }

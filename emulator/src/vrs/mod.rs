@@ -99,10 +99,12 @@ impl Vrs {
     }
 
     fn around(server: Server) -> (Self, Arc<AtomicI64>) {
-        server.follow_up("Open_vSwitch", configure);
+        server.follow_up("Open_vSwitch", &["next_cfg", "cur_cfg"], configure);
         let next = Arc::new(AtomicI64::new(FIRST_OFPORT));
         let ports = Arc::clone(&next);
-        server.follow_up("Interface", move |row| attach(row, &ports));
+        server.follow_up("Interface", &["ofport", "ofport_request", "type", "name"], move |row| {
+            attach(row, &ports)
+        });
         (Self { server }, next)
     }
 

@@ -33,8 +33,9 @@ pub(crate) struct Entity {
     pub(crate) ports: BTreeSet<String>,
 }
 
-/// Rows of one table by the key that should tell them apart.
-type Keyed<T> = BTreeMap<String, BTreeMap<Uuid, T>>;
+/// Rows of one table by the key that should tell them apart. Of one key there is hardly ever more than one, so they are a list,
+/// in the order of their identifiers.
+type Keyed<T> = BTreeMap<String, Vec<(Uuid, T)>>;
 
 /// What one switch has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,12 +53,12 @@ pub(crate) struct Rows {
 impl Rows {
     /// The row of a port; the first of several.
     pub(crate) fn port(&self, name: &str) -> Option<&Port> {
-        self.ports.get(name).and_then(|rows| rows.values().next())
+        self.ports.get(name).and_then(|rows| rows.first()).map(|(_, row)| row)
     }
 
     /// The row of an entity; the first of several.
     pub(crate) fn entity(&self, id: &str) -> Option<&Entity> {
-        self.entities.get(id).and_then(|rows| rows.values().next())
+        self.entities.get(id).and_then(|rows| rows.first()).map(|(_, row)| row)
     }
 
     /// Whether the bridge has a port of this name.
@@ -72,13 +73,13 @@ impl Rows {
 
     /// How many rows of one table have this name, at most.
     pub(crate) fn most_named(&self, name: &str) -> usize {
-        let ports = self.ports.get(name).map_or(0, BTreeMap::len);
+        let ports = self.ports.get(name).map_or(0, Vec::len);
         ports.max(self.switch_ports.get(name).map_or(0, BTreeSet::len))
     }
 
     /// How many rows an entity has.
     pub(crate) fn entity_rows(&self, id: &str) -> usize {
-        self.entities.get(id).map_or(0, BTreeMap::len)
+        self.entities.get(id).map_or(0, Vec::len)
     }
 
     /// The names of all ports of containers.
@@ -152,7 +153,7 @@ impl Mirror {
             if let Some(old) = take(&mut rows.ports, &name, change.uuid())
                 && old.is_resolved()
                 // Another row of this name may have it, too.
-                && !rows.ports.get(&name).is_some_and(|rows| rows.values().any(|row| row.address == old.address))
+                && !rows.ports.get(&name).is_some_and(|rows| rows.iter().any(|(_, row)| row.address == old.address))
                 && let Some(holders) = self.addresses.get_mut(&old.address)
             {
                 holders.remove(&(node, name.clone()));
@@ -172,7 +173,7 @@ impl Mirror {
             if port.is_resolved() && name != FOREIGN {
                 self.addresses.entry(port.address.clone()).or_default().insert((node, name.clone()));
             }
-            rows.ports.entry(name.clone()).or_default().insert(change.uuid(), port);
+            put(&mut rows.ports, &name, change.uuid(), port);
             touched.names.insert(name);
         }
     }
@@ -194,7 +195,7 @@ impl Mirror {
                 rows.listed.entry(name.clone()).or_default().insert(change.uuid());
                 touched.names.insert(name.clone());
             }
-            rows.entities.entry(id.clone()).or_default().insert(change.uuid(), entity);
+            put(&mut rows.entities, &id, change.uuid(), entity);
             touched.sandboxes.insert(id);
         }
     }
@@ -227,14 +228,27 @@ impl Mirror {
     }
 }
 
+/// Puts a row in, or in the place of what it was.
+fn put<T>(rows: &mut Keyed<T>, key: &str, uuid: Uuid, row: T) {
+    let several = rows.entry(key.to_owned()).or_default();
+    match several.binary_search_by_key(&uuid, |(uuid, _)| *uuid) {
+        Ok(place) => several[place].1 = row,
+        Err(place) => {
+            several.reserve_exact(1);
+            several.insert(place, (uuid, row));
+        }
+    }
+}
+
 /// Takes a row out; `None` if it was not there.
 fn take<T>(rows: &mut Keyed<T>, key: &str, uuid: Uuid) -> Option<T> {
     let several = rows.get_mut(key)?;
-    let row = several.remove(&uuid);
+    let place = several.binary_search_by_key(&uuid, |(uuid, _)| *uuid).ok()?;
+    let (_, row) = several.remove(place);
     if several.is_empty() {
         rows.remove(key);
     }
-    row
+    Some(row)
 }
 
 /// Takes one row out of those of a name.

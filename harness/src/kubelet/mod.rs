@@ -124,7 +124,7 @@ async fn attempt(world: &Arc<World>, pod: &Pod, orders: &watch::Receiver<Orders>
             let port = answer["interfaces"][0]["name"].as_str().unwrap_or_default().to_owned();
             let address = answer["ips"][0]["address"].as_str().unwrap_or_default();
             let address = address.split('/').next().unwrap_or_default().to_owned();
-            world.runtimes.remember(pod.node, &sandbox.id, answer);
+            world.runtimes.remember(pod.node, &sandbox.id, &answer);
             attached(world, pod, &sandbox, &port, &address);
             habits::after_add(world, pod, &sandbox).await;
             return Some(sandbox.id);

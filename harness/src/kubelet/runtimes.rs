@@ -25,8 +25,8 @@ struct Runtime {
 struct Known {
     restarts: u64,
     version: Option<&'static str>,
-    /// By sandbox.
-    results: BTreeMap<String, Value>,
+    /// By sandbox, as text: of a cluster's pods most are never asked about, and a tree takes seven times the room.
+    results: BTreeMap<String, Box<str>>,
 }
 
 impl Runtimes {
@@ -94,13 +94,13 @@ impl Runtimes {
     }
 
     /// Keeps the result of an ADD.
-    pub fn remember(&self, node: usize, sandbox: &str, result: Value) {
-        self.known(node).results.insert(sandbox.to_owned(), result);
+    pub fn remember(&self, node: usize, sandbox: &str, result: &Value) {
+        self.known(node).results.insert(sandbox.to_owned(), result.to_string().into_boxed_str());
     }
 
     /// The result of an ADD.
     pub fn result(&self, node: usize, sandbox: &str) -> Option<Value> {
-        self.known(node).results.get(sandbox).cloned()
+        self.known(node).results.get(sandbox).and_then(|text| serde_json::from_str(text).ok())
     }
 
     /// Forgets a sandbox that is gone.

@@ -2,6 +2,7 @@
 //! their sockets, in this process, so that invariants see every row the moment it changes. Leaves nothing behind, however a
 //! run ends: what it made is named after this process, and what a killed one left is swept by the next.
 
+mod cluster;
 pub mod kernel;
 pub(crate) mod process;
 

@@ -2,6 +2,7 @@
 //! refuses what a real one refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,7 +31,8 @@ pub struct SimulatedKernel {
 
 #[derive(Debug, Default)]
 struct State {
-    namespaces: BTreeMap<PathBuf, Namespace>,
+    /// By path, as text: comparing paths by their parts takes longer.
+    namespaces: BTreeMap<OsString, Namespace>,
     /// The sandboxes of namespaces by their inodes.
     sandboxes: BTreeMap<u64, String>,
     /// Links inside namespaces, by the namespace's inode.
@@ -83,7 +85,7 @@ impl SimulatedKernel {
     fn plant(&self) {
         self.add_namespace(Path::new(BYSTANDER), FOREIGN);
         let mut state = self.state();
-        let Some(Namespace { inode }) = state.namespaces.get(Path::new(BYSTANDER)).copied() else { return };
+        let Some(Namespace { inode }) = state.namespaces.get(OsStr::new(BYSTANDER)).copied() else { return };
         let pair = VethPair {
             host_name: FOREIGN.to_owned(),
             pod_name: "eth0".to_owned(),
@@ -109,13 +111,15 @@ impl SimulatedKernel {
 
     /// Whether a namespace is there.
     pub fn has_namespace(&self, path: &Path) -> bool {
-        self.state().namespaces.contains_key(path)
+        self.state().namespaces.contains_key(path.as_os_str())
     }
 
     /// All links inside a namespace, each after the name of its other end.
     pub fn links_in(&self, path: &Path) -> Vec<(String, Link)> {
         let state = self.state();
-        let Some(Namespace { inode }) = state.namespaces.get(path).copied() else { return Vec::new() };
+        let Some(Namespace { inode }) = state.namespaces.get(path.as_os_str()).copied() else {
+            return Vec::new();
+        };
         let links = state.inside.range((inode, String::new())..(inode + 1, String::new()));
         links.map(|(_, found)| (found.host_name.clone(), found.link.clone())).collect()
     }
@@ -139,14 +143,14 @@ impl SimulatedKernel {
         let mut state = self.state();
         state.inodes += 1;
         let inode = 4_026_532_000 + state.inodes;
-        state.namespaces.insert(path.to_owned(), Namespace { inode });
+        state.namespaces.insert(path.into(), Namespace { inode });
         state.sandboxes.insert(inode, sandbox.to_owned());
     }
 
     /// Removes a namespace and with it both ends of its pairs.
     pub fn remove_namespace(&self, path: &Path) {
         let mut state = self.state();
-        let Some(Namespace { inode }) = state.namespaces.remove(path) else { return };
+        let Some(Namespace { inode }) = state.namespaces.remove(path.as_os_str()) else { return };
         state.sandboxes.remove(&inode);
         let links = state.inside.range((inode, String::new())..(inode + 1, String::new()));
         let names: Vec<String> = links.map(|(_, link)| link.host_name.clone()).collect();
@@ -157,7 +161,7 @@ impl SimulatedKernel {
 
     /// The system goes down: every namespace goes with it. Another driver's pod is there again when it comes up.
     pub fn power_off(&self) {
-        let paths: Vec<PathBuf> = self.state().namespaces.keys().cloned().collect();
+        let paths: Vec<PathBuf> = self.state().namespaces.keys().map(PathBuf::from).collect();
         for path in &paths {
             self.remove_namespace(path);
         }
@@ -204,7 +208,7 @@ impl SimulatedKernel {
     /// A link inside a namespace.
     pub fn link(&self, path: &Path, name: &str) -> Option<Link> {
         let state = self.state();
-        let inode = state.namespaces.get(path)?.inode;
+        let inode = state.namespaces.get(path.as_os_str())?.inode;
         state.inside.get(&(inode, name.to_owned())).map(|found| found.link.clone())
     }
 }
@@ -293,7 +297,7 @@ impl State {
 #[async_trait]
 impl Links for SimulatedKernel {
     async fn open_netns(&self, path: &Path) -> Result<Netns, LinkError> {
-        let inode = self.state().namespaces.get(path).map(|namespace| namespace.inode);
+        let inode = self.state().namespaces.get(path.as_os_str()).map(|namespace| namespace.inode);
         let inode = inode.ok_or_else(|| LinkError::NoSuchNetns(path.to_owned()))?;
         Ok(Netns { path: path.to_owned(), inode, descriptor: None })
     }

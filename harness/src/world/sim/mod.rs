@@ -9,64 +9,44 @@ pub mod ledger;
 mod power;
 pub mod process;
 pub mod seams;
+mod site;
 mod wire;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
 use nuage_cni::Outcome;
-use nuage_cni::host::{Files as _, Host};
+use nuage_cni::host::Host;
 use nuage_emulator::clock::Clock;
-use nuage_emulator::entropy::Entropy;
-use nuage_emulator::faults::http::{Api, layered};
-use nuage_emulator::faults::{Caller, Faults, SwitchFaults};
+use nuage_emulator::faults::{Caller, Faults};
 use nuage_emulator::kube::Kube;
-use nuage_emulator::monitor::{Monitor, MonitorOptions};
-use nuage_emulator::node::{self, NodeFiles};
-use nuage_emulator::ovsdb::RowChange;
-use nuage_emulator::pki::Identity;
 use nuage_emulator::tally::Tally;
-use nuage_emulator::vrs::{DATABASE, Vrs, VrsOptions};
-use nuage_emulator::vsc::{Connecting, Controller, Stream};
-use nuage_emulator::vsd::{Site, Vsd};
+use nuage_emulator::vrs::Vrs;
+use nuage_emulator::vsd::Vsd;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::coverage::Coverage;
-use crate::error::Error;
 use crate::fault;
 use crate::invariant::rows::Mirror;
 use crate::invariant::{self, Breach};
 use crate::kubelet::Runtimes;
 use crate::random::Random;
-use crate::scenario::Cluster;
 #[cfg(target_os = "linux")]
-use crate::world::host::{self, kernel::RealKernel};
+use crate::world::host;
 use crate::world::kernel::Kernel;
 use files::MemoryFiles;
 use kernel::SimulatedKernel;
 use ledger::{Ledger, Violation};
 use process::{Kill, Life};
 use seams::{Attempts, RecentLog, Service, SimulatedHttp, SimulatedSwitch, WallClock};
-use wire::Wire;
-
-/// When the simulated world begins: 2026-01-01T00:00:00Z, in milliseconds since 1970.
-const EPOCH: u64 = 1_767_225_600_000;
-const KUBE: &str = "kube.simulated:6443";
-const MONITOR: &str = "monitor.simulated:9443";
-const VSD: &str = "vsd.simulated:7443";
-/// What controllers do, for faults that strike them.
-const CONTROLLER: &str = "controller";
-/// Where the range begins that subnets are cut from.
-const POOL: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 0, 0);
-/// The certificate of every simulated node. Nothing reads it: there is no TLS inside one process.
-const PEM: &str = "-----BEGIN CERTIFICATE-----\nc2ltdWxhdGVk\n-----END CERTIFICATE-----\n";
+pub use site::config_directory;
+pub(in crate::world) use site::observe;
 
 /// A way to put something else in the place of a node's seams: tests show with it that invariants bite.
 pub type Wrap = fn(&Node, Host) -> Host;
@@ -158,103 +138,24 @@ pub struct World {
 }
 
 /// What a world is put together from.
-struct Parts {
-    nodes: Vec<Node>,
-    kube: Kube,
-    vsd: Vsd,
-    monitor_up: Arc<AtomicBool>,
-    random: Random,
-    faults: Faults,
-    clock: Clock,
-    services: BTreeMap<String, Service>,
-    mirror: Arc<Mutex<Mirror>>,
-    controllers: JoinSet<()>,
+pub(in crate::world) struct Parts {
+    pub(in crate::world) nodes: Vec<Node>,
+    pub(in crate::world) kube: Kube,
+    pub(in crate::world) vsd: Vsd,
+    pub(in crate::world) monitor_up: Arc<AtomicBool>,
+    pub(in crate::world) random: Random,
+    pub(in crate::world) faults: Faults,
+    pub(in crate::world) clock: Clock,
+    pub(in crate::world) services: BTreeMap<String, Service>,
+    pub(in crate::world) mirror: Arc<Mutex<Mirror>>,
+    pub(in crate::world) controllers: JoinSet<()>,
     #[cfg(target_os = "linux")]
-    ground: Option<host::Ground>,
+    pub(in crate::world) ground: Option<host::Ground>,
 }
 
 impl World {
-    /// Sets the cluster up. Needs a runtime with a paused clock.
-    ///
-    /// # Errors
-    /// The emulators could not be set up.
-    pub fn new(cluster: &Cluster, seed: u64, tampering: Tampering) -> Result<Arc<Self>, Error> {
-        let random = Random::seeded(seed);
-        let entropy = Entropy::seeded(random.next());
-        let clock = Clock::starting_at(EPOCH);
-        let pool = Ipv4Net::new(POOL, cluster.pool_prefix).map_err(|error| Error::Site(error.to_string()))?;
-        let vsd = vsd(clock.clone(), &entropy, pool, cluster.subnet_prefix)?;
-        let kube = Kube::new(clock.clone(), entropy.clone());
-        let faults = Faults::new(entropy.clone());
-        let service = |router, api, up: &Arc<AtomicBool>| Service {
-            router: layered(router, api, &faults),
-            api,
-            up: Arc::clone(up),
-        };
-        let always = Arc::new(AtomicBool::new(true));
-        let of_vsd = service(vsd.router(), Api::Vsd, &always);
-        let of_kube = service(kube.router(), Api::Kube, &always);
-        let inside = Arc::new(BTreeMap::from([(VSD.to_owned(), of_vsd), (KUBE.to_owned(), of_kube.clone())]));
-        let internal = |caller| SimulatedHttp {
-            services: Arc::clone(&inside),
-            name: "csproot".to_owned(),
-            caller,
-            faults: faults.clone(),
-            random: random.clone(),
-            attempts: Attempts::default(),
-        };
-        let monitor_itself = Caller { node: None, operation: "monitor".into() };
-        let of_monitor = internal(monitor_itself).service(true);
-        let monitor = Monitor::new(MonitorOptions {
-            vsd: of_monitor.clone(),
-            vsd_url: format!("https://{VSD}/nuage/api/v6"),
-            enterprise: node::ENTERPRISE.to_owned(),
-            domain: node::DOMAIN.to_owned(),
-            address_pool: pool,
-            subnet_prefix: cluster.subnet_prefix,
-            autoscale: true,
-            kube: Some((of_monitor, format!("https://{KUBE}"))),
-            faults: Some(faults.clone()),
-        });
-        let monitor_up = Arc::new(AtomicBool::new(true));
-        let services = BTreeMap::from([
-            (KUBE.to_owned(), of_kube),
-            (MONITOR.to_owned(), service(monitor.router(), Api::Monitor, &monitor_up)),
-        ]);
-        let mut controllers = JoinSet::new();
-        controllers.spawn(async move { monitor.run().await });
-        let mut nodes = Vec::new();
-        let mirror = Arc::new(Mutex::new(Mirror::new(cluster.nodes)));
-        for number in 1..=cluster.nodes {
-            let node = Node::new(number, cluster.parallel, nodes.first(), (&kube, &entropy, &random))?;
-            observe(&mirror, number - 1, &node.vrs);
-            node.vrs.server().set_faults(SwitchFaults::new(faults.clone(), &node.name));
-            let caller = Caller::new(&node.name, CONTROLLER);
-            controllers.spawn(control(&node, &internal(caller), &faults, random.clone()));
-            nodes.push(node);
-        }
-        let world = Self::of(
-            Parts {
-                nodes,
-                kube,
-                vsd,
-                monitor_up,
-                random,
-                faults,
-                clock,
-                services,
-                mirror,
-                controllers,
-                #[cfg(target_os = "linux")]
-                ground: None,
-            },
-            tampering,
-        );
-        (0..world.nodes.len()).for_each(|node| world.begin_boot(node));
-        Ok(world)
-    }
-
-    fn of(parts: Parts, tampering: Tampering) -> Arc<Self> {
+    /// Puts it together.
+    pub(in crate::world) fn of(parts: Parts, tampering: Tampering) -> Arc<Self> {
         Arc::new(Self {
             runtimes: Runtimes::new(parts.nodes.len()),
             nodes: parts.nodes,
@@ -280,53 +181,6 @@ impl World {
             #[cfg(target_os = "linux")]
             ground: parts.ground,
         })
-    }
-
-    /// The same cluster on this machine's kernel, with real processes, in real time.
-    ///
-    /// # Errors
-    /// The site lacks a part.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn on_host(
-        cluster: &Cluster,
-        seed: u64,
-        site: &host::Site,
-        options: &host::HostOptions,
-    ) -> Result<Arc<Self>, Error> {
-        let missing = || Error::Site("a part does not run".to_owned());
-        let emulators = site.parts.clone();
-        let mirror = Arc::new(Mutex::new(Mirror::new(cluster.nodes)));
-        let mut nodes = Vec::new();
-        for (index, (name, vrs)) in emulators.switches.into_iter().enumerate() {
-            observe(&mirror, index, &vrs);
-            invariant::foreign::plant(&vrs);
-            let directory = site.directories[index].clone();
-            nodes.push(Node {
-                name,
-                vrs,
-                kernel: Kernel::Real(RealKernel::new(&site.machine, index)),
-                files: MemoryFiles::default(),
-                log: RecentLog::default(),
-                slots: Semaphore::new(cluster.parallel),
-                secrets: host::secrets(&directory),
-                directory,
-            });
-        }
-        let parts = Parts {
-            nodes,
-            kube: emulators.kube.ok_or_else(missing)?,
-            vsd: emulators.vsd.ok_or_else(missing)?,
-            monitor_up: Arc::new(AtomicBool::new(true)),
-            // Sandboxes of two runs at once must not have the same names.
-            random: Random::seeded(seed ^ (site.number << 16)),
-            faults: emulators.faults,
-            clock: Clock::System,
-            services: BTreeMap::new(),
-            mirror,
-            controllers: JoinSet::new(),
-            ground: Some(host::Ground::new(options, &site.directories)),
-        };
-        Ok(Self::of(parts, Tampering::default()))
     }
 
     /// Whether everything is real, time included.
@@ -559,33 +413,6 @@ impl World {
 }
 
 impl Node {
-    /// One whose switch shares with the first one's what no switch changes.
-    fn new(
-        number: usize,
-        parallel: usize,
-        first: Option<&Self>,
-        (kube, entropy, random): (&Kube, &Entropy, &Random),
-    ) -> Result<Self, Error> {
-        let name = format!("node-{number}");
-        let options = VrsOptions { empty: false, system_id: name.clone() };
-        let vrs = match first {
-            Some(first) => first.vrs.twin(entropy.clone(), &options),
-            None => Vrs::new(entropy.clone(), &options).map_err(|error| Error::Site(error.to_string()))?,
-        };
-        invariant::foreign::plant(&vrs);
-        let token = format!("token-of-{name}");
-        kube.add_token(&token);
-        kube.create(json!({"kind": "Node", "metadata": {"name": name}}))
-            .map_err(|error| Error::Site(error.to_string()))?;
-        // Characters that a key has, too, and that stand nowhere else.
-        let key = format!("KeyOf{}", name.replace('-', "x"));
-        let secrets = vec![token.clone(), key.clone()];
-        let kernel = Kernel::Simulated(SimulatedKernel::new(random.clone()));
-        let (log, slots) = (RecentLog::default(), Semaphore::new(parallel));
-        let (directory, files) = (config_directory(&name), node_files(&name, token, &key));
-        Ok(Self { name, vrs, kernel, files, log, slots, secrets, directory })
-    }
-
     /// The files of the journal that tell of a sandbox.
     pub(crate) fn records_of(&self, sandbox: &str) -> Vec<PathBuf> {
         let state = self.directory.join("state");
@@ -595,78 +422,4 @@ impl Node {
             Kernel::Real(_) => host::mentioning(&state, sandbox),
         }
     }
-}
-
-/// Keeps the mirror up with a switch.
-fn observe(mirror: &Arc<Mutex<Mirror>>, node: usize, vrs: &Vrs) {
-    let mirror = Arc::clone(mirror);
-    let observer = move |change: &RowChange<'_>| {
-        mirror.lock().unwrap_or_else(PoisonError::into_inner).apply(node, change);
-    };
-    vrs.server().observe(DATABASE, Box::new(observer));
-}
-
-/// A VSD with the site that node files name.
-fn vsd(clock: Clock, entropy: &Entropy, pool: Ipv4Net, subnet_prefix: u8) -> Result<Vsd, Error> {
-    let vsd = Vsd::new(clock, entropy.clone());
-    let first = pool.subnets(subnet_prefix).ok().and_then(|mut blocks| blocks.next()).unwrap_or(pool);
-    vsd.bootstrap(&Site {
-        enterprise: node::ENTERPRISE.to_owned(),
-        domain: node::DOMAIN.to_owned(),
-        zone: node::ZONE.to_owned(),
-        subnet: node::SUBNET.to_owned(),
-        address: first,
-    })
-    .map_err(|error| Error::Site(error.to_string()))?;
-    Ok(vsd)
-}
-
-/// The controller of one switch, for ever.
-fn control(
-    node: &Node,
-    vsd: &SimulatedHttp,
-    faults: &Faults,
-    random: Random,
-) -> impl Future<Output = ()> + Send + use<> {
-    let controller = Controller::new(vsd.service(true), &format!("https://{VSD}/nuage/api/v6"))
-        .with_faults(faults.clone(), &node.name);
-    let vrs = node.vrs.clone();
-    async move {
-        let connect = || -> Connecting {
-            let stream = vrs.connect_as(CONTROLLER).map(|stream| Wire::new(stream, None, random.clone()));
-            Box::pin(async move {
-                let stream = stream.ok_or(std::io::ErrorKind::ConnectionRefused)?;
-                Ok(Box::new(stream) as Box<dyn Stream>)
-            })
-        };
-        let _: std::convert::Infallible = controller.run(connect).await;
-    }
-}
-
-/// Where a simulated node's files lie.
-pub fn config_directory(node: &str) -> PathBuf {
-    Path::new("/etc/nuage").join(node)
-}
-
-fn node_files(name: &str, token: String, key: &str) -> MemoryFiles {
-    let files = MemoryFiles::default();
-    let directory = config_directory(name);
-    let texts = node::files(&NodeFiles {
-        directory: directory.clone(),
-        vrs: "unix:/var/run/openvswitch/db.sock".to_owned(),
-        monitor: Some(format!("https://{MONITOR}")),
-        kube: format!("https://{KUBE}"),
-        token,
-        authority: PEM.to_owned(),
-        client: Identity {
-            certificate: PEM.to_owned(),
-            key: format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n"),
-        },
-        agent: None,
-    });
-    for (file, text) in texts {
-        // Memory refuses nothing.
-        let _ = files.write(&directory.join(file), text.as_bytes());
-    }
-    files
 }
