@@ -197,7 +197,7 @@ fn run(page: &str) {
     let executables = executable("emulator").parent().unwrap().to_owned();
     let helm =
         python.as_deref().and_then(Path::parent).map(|path| path.display().to_string()).unwrap_or_default();
-    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin:{helm}", executables.display());
+    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:{helm}", executables.display());
     let output = Command::new("unshare")
         .args(["--mount", "--net", "--propagation", "private", "bash", "-c", GROUND, "guide"])
         .arg(root())
