@@ -128,6 +128,28 @@ pub enum Error {
 }
 
 impl Error {
+    /// Every code with its meaning.
+    pub const CODES: &[(u32, &str)] = &[
+        (1, "the configuration asks for a version of the specification that the plugin does not speak"),
+        (2, "a field of the network configuration, or a wish of the runtime, that the plugin cannot honour"),
+        (3, "the container or the attachment is not there"),
+        (4, "environment variables are missing or unusable"),
+        (5, "a file, stream or link could not be read or written"),
+        (6, "content that cannot be decoded"),
+        (7, "the network or node configuration is invalid"),
+        (11, "something is away that comes back; nothing is left behind"),
+        (50, "STATUS: no ADD can be served"),
+        (51, "STATUS: no ADD can be served, and what is attached may suffer"),
+        (100, "the interface exists already in the container"),
+        (101, "the controller did not resolve the port in time"),
+        (102, "the pod has been replaced by another of its name"),
+        (103, "the API server or the monitor refused"),
+        (104, "the VRS refused a transaction"),
+        (105, "CHECK: the attachment differs from what ADD made"),
+        (106, "several things failed; `details` has them all"),
+        (107, "a DEL came while the interface was being attached"),
+    ];
+
     /// The CNI error code.
     pub fn code(&self) -> u32 {
         match self {

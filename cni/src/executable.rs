@@ -35,7 +35,7 @@ input. By hand:
 
 /// CNI plugin for Nuage VSP
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(version = crate::VERSION, after_help = EXAMPLES)]
 struct Options {
     /// Read all that an ADD would read, say what it would use and what is wrong with it, and exit
     #[arg(long)]
@@ -51,6 +51,16 @@ struct Options {
     daemon: bool,
 }
 
+/// The command line of one of the executables, for its manual and its completions, too.
+pub fn command(orchestrator: Orchestrator) -> clap::Command {
+    let name = match orchestrator {
+        Orchestrator::Kubernetes => "nuage-cni-k8s",
+        Orchestrator::OpenShift => "nuage-cni-openshift",
+        Orchestrator::Mesos => "nuage-cni-mesos",
+    };
+    Options::command().name(name).bin_name(name)
+}
+
 /// Runs one of the executables.
 pub fn run(orchestrator: Orchestrator) -> ExitCode {
     answer_panics();
@@ -60,12 +70,7 @@ pub fn run(orchestrator: Orchestrator) -> ExitCode {
             std::env::args_os().skip(1).filter(|argument| !wants_daemon(argument)),
         );
     }
-    let name = match orchestrator {
-        Orchestrator::Kubernetes => "nuage-cni-k8s",
-        Orchestrator::OpenShift => "nuage-cni-openshift",
-        Orchestrator::Mesos => "nuage-cni-mesos",
-    };
-    let command = Options::command().name(name).bin_name(name);
+    let command = command(orchestrator);
     let options = match command.clone().try_get_matches().and_then(|found| Options::from_arg_matches(&found))
     {
         Ok(options) => options,

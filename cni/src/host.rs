@@ -2,6 +2,7 @@
 //! shipped binaries ([`crate::node`]), a simulated one in the harness; all code above them is the same.
 //! Nothing here may decide anything.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -124,6 +125,16 @@ pub trait Http: Send + Sync {
         let _ = server;
         self.client(identity)
     }
+
+    /// A client for `http://` alone: agents of Mesos speak without TLS unless a site has turned it on. Nobody else is
+    /// asked so, and no plugin can.
+    ///
+    /// # Errors
+    /// There is nothing of the kind behind this seam.
+    #[cfg(feature = "audit")]
+    fn plain(&self) -> Result<HttpService, BoxError> {
+        Err("nobody is asked without TLS here".into())
+    }
 }
 
 /// An open network namespace. It is opened once, checked, and used by descriptor from then on, so that a path
@@ -136,6 +147,15 @@ pub struct Netns {
     pub inode: u64,
     /// The open namespace; absent in a simulation.
     pub descriptor: Option<Arc<OwnedFd>>,
+}
+
+/// The network namespaces that were found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// Whether a process is in it, by the inode that is its identity on this boot.
+    pub inhabited: BTreeMap<u64, bool>,
+    /// Whether these are all: there may be processes that this one may not look at.
+    pub whole: bool,
 }
 
 /// A veth pair to make: its peer is created inside the pod's namespace, never moved there (a move costs an RCU
@@ -275,11 +295,11 @@ pub trait Links: Send + Sync {
         Err(LinkError::Unsupported)
     }
 
-    /// The inodes of all network namespaces that have a name or a process.
+    /// All network namespaces that have a name or a process, as far as this process may look.
     ///
     /// # Errors
-    /// The kernel's refusal. What cannot be told whole is not told.
-    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+    /// The kernel's refusal.
+    async fn namespaces(&self) -> Result<Namespaces, LinkError> {
         Err(LinkError::Unsupported)
     }
 }

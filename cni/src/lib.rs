@@ -18,8 +18,15 @@ pub mod log;
 pub mod loopback;
 pub mod node;
 pub mod orchestrator;
+pub mod peers;
 pub mod protocol;
 pub mod vrs;
 
 pub use error::Error;
 pub use invoke::{Invocation, Outcome, invoke};
+
+/// The version of what is shipped: the one that `ci/package` has been given, else these sources'.
+pub const VERSION: &str = match option_env!("NUAGE_VERSION") {
+    Some(given) => given,
+    None => env!("CARGO_PKG_VERSION"),
+};

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use crate::Outcome;
 use crate::error::Error;
 use crate::executable::{answer_panics, environment, print, read_stdin};
 use crate::host::{LinkError, Links};
 use crate::link::{KernelLinks, loopback};
 use crate::protocol::{Command, Request, parse, versions};
+use crate::{Outcome, VERSION};
 
 /// What a version of the specification is answered in when the caller's cannot be known.
 const ERROR_VERSION: &str = "1.0.0";
@@ -24,13 +24,18 @@ const HELP: &str = "\
 The CNI loopback plugin: sets the loopback device of a container up. A container runtime calls it with CNI_COMMAND and the
 other CNI_ variables, and the network configuration on standard input.";
 
+/// What its manual says: a runtime gives it no options, and no library reads any.
+pub fn command() -> clap::Command {
+    clap::Command::new("loopback").version(VERSION).about("The CNI loopback plugin").after_help(HELP)
+}
+
 /// Runs the executable.
 pub fn run() -> ExitCode {
     answer_panics();
     let argument = std::env::args().nth(1);
     let asked = argument.as_deref().is_some_and(|argument| matches!(argument, "--help" | "-h"));
     if argument.as_deref() == Some("--version") {
-        let _ = writeln!(io::stdout(), "loopback {}", env!("CARGO_PKG_VERSION"));
+        let _ = writeln!(io::stdout(), "loopback {VERSION}");
         return ExitCode::SUCCESS;
     }
     if asked || (std::env::var_os("CNI_COMMAND").is_none() && io::stdin().is_terminal()) {

@@ -29,8 +29,10 @@ fn node(metrics: Option<u16>) -> TempDir {
         path("run"),
         path("log")
     );
+    let authority = rcgen::generate_simple_self_signed(vec!["nobody.example".to_owned()]).unwrap().cert.pem();
+    std::fs::write(directory.path().join("ca.pem"), authority).unwrap();
     let kubeconfig = "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n\
-        clusters: [{name: k, cluster: {server: 'https://127.0.0.1:1', certificate-authority-data: LS0=}}]\n\
+        clusters: [{name: k, cluster: {server: 'https://127.0.0.1:1', certificate-authority: ca.pem}}]\n\
         users: [{name: u, user: {token: a-secret}}]\n";
     for (name, text) in [
         ("nuage-cni.yaml", node.as_str()),
@@ -144,6 +146,27 @@ fn the_daemons_sockets_are_roots_alone_and_answer_whatever_is_asked() {
     for odd in ["\n", "{\n", "[]\n", "{\"verb\":7}\n"] {
         assert!(ask(node.path(), odd)["error"].is_string(), "{odd}");
     }
+}
+
+#[test]
+fn who_is_away_is_written_down_for_status_and_forgotten_when_the_daemon_ends() {
+    let node = node(None);
+    let mut daemon = Daemon::start(node.path());
+    let file = node.path().join("run/peers.json");
+    // The watchdog is heard ten times a second.
+    let look = || {
+        daemon.heard();
+        std::fs::read(&file).ok()
+    };
+    let written = std::iter::repeat_with(look).take(200).flatten();
+    let away = written.map(|bytes| serde_json::from_slice::<Value>(&bytes)).find_map(Result::ok);
+    let away = away.unwrap_or_else(|| panic!("nothing was written"));
+    assert_eq!(away["away"][0]["peer"], "the API server", "{away}");
+    assert!(away["away"][0]["why"].as_str().is_some_and(|why| !why.is_empty()), "{away}");
+    assert!(away["away"].as_array().is_some_and(|away| away.len() == 1), "this site has no monitor: {away}");
+    daemon.signal(rustix::process::Signal::TERM);
+    assert!(daemon.process.wait().unwrap().success());
+    assert!(!file.exists());
 }
 
 #[test]

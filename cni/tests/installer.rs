@@ -361,7 +361,9 @@ fn a_migration_verifies_the_cluster_keeps_the_networks_name_and_takes_the_old_co
     assert!(told.contains("removed /etc/cni/net.d/nuage-net.conf"), "{told}");
     assert!(!told.contains("secret") && !told.contains("warning"), "{told}");
     host.assert_others_untouched("migrated");
-    assert_eq!(host.run("migrate", &[], &[]), "", "again: nothing to do");
+    let again = host.run("migrate", &[], &[]);
+    let uncounted = |line: &str| line.starts_with("what is attached was not counted: the VRS at unix:");
+    assert!(again.lines().all(uncounted), "again: nothing to do, whatever the switch does: {again}");
 }
 
 #[test]
@@ -542,6 +544,64 @@ fn the_firewall_has_each_rule_once_however_often_it_is_opened_and_none_when_it_i
         assert_eq!(open.matches(rule).count(), times, "{rule}: {open}");
         assert_eq!(closed.matches(rule).count(), 0, "{rule}: {closed}");
     }
+}
+
+/// A host with one static executable, which is a shell and, where they are named, the tools of a firewall that write down what they
+/// are told.
+fn with_tools(tools: &[&str]) -> Host {
+    let host = Host::new();
+    fs::create_dir_all(host.path("host/bin")).unwrap();
+    fs::copy(BUSYBOX, host.path("host/bin/sh")).unwrap();
+    for tool in tools {
+        // Asked whether a chain is there, it looks at what it was told before.
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = list ]; then\nwhile read -r line; do case $line in *\"$5\"*) exit 0 ;; esac; done < /asked\n\
+             exit 1\nfi\necho \"{tool} $*\" >> /asked\nwhile read -r line; do echo \"$line\" >> /asked; done\n"
+        );
+        host.put("host/asked", "", 0o644);
+        host.put(&format!("host/usr/sbin/{tool}"), &script, 0o755);
+    }
+    host
+}
+
+const BUSYBOX: &str = "/bin/busybox";
+
+#[test]
+fn a_host_without_iptables_gets_a_table_of_nft_and_one_without_either_is_told() {
+    let name = "a_host_without_iptables_gets_a_table_of_nft_and_one_without_either_is_told";
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    if !is_root || !Path::new(BUSYBOX).exists() {
+        eprintln!("SKIPPED {name}: root, and busybox-static");
+        return;
+    }
+    let told = |host: &Host, verb: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nuage-cni-install"));
+        command.arg(verb).arg("--root").arg(host.path("host")).arg("--from").arg(host.path("shipped"));
+        succeed(&command.env_clear().env("NUAGE_CLUSTER_NW_CIDR", "70.70.0.0/16").output().unwrap())
+    };
+    let host = with_tools(&["nft"]);
+    assert!(told(&host, "install").contains("opened the firewall: nft table inet nuage-cni"));
+    assert!(!told(&host, "install").contains("firewall"), "it is as it should be");
+    let asked = host.read("host/asked");
+    assert_eq!(asked.matches("nft -f -").count(), 1, "{asked}");
+    assert!(asked.contains("nft -f -") && asked.contains("udp dport 4789 accept"), "{asked}");
+    assert!(asked.contains("ip saddr 70.70.0.0/16 accept; ip daddr 70.70.0.0/16 accept"), "{asked}");
+    told(&host, "uninstall");
+    assert!(host.read("host/asked").trim_end().ends_with("delete table inet nuage-cni"));
+
+    let host = with_tools(&["iptables", "nft"]);
+    told(&host, "install");
+    let asked = host.read("host/asked");
+    assert!(asked.contains("iptables -w 5 -C INPUT") && !asked.contains("nft"), "{asked}");
+
+    let host = with_tools(&[]);
+    let nothing = told(&host, "install");
+    assert!(
+        nothing.contains("the firewall was left alone: the host has neither iptables nor nft"),
+        "{nothing}"
+    );
+    assert!(host.path("host/etc/cni/net.d/nuage-net.conflist").exists(), "that is no reason not to install");
+    assert!(!told(&host, "uninstall").contains("firewall"));
 }
 
 /// What holds whenever it was killed: others are untouched, and there is no configuration without its executable.

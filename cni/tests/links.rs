@@ -190,3 +190,38 @@ async fn only_another_network_namespace_is_opened() {
     assert!(matches!(open("/proc/self/status").await, LinkError::NotANetns(_)));
     assert!(matches!(open("/var/run/netns/nuage-nobody").await, LinkError::NoSuchNetns(_)));
 }
+
+#[tokio::test]
+async fn a_namespace_is_told_of_while_it_has_a_name_or_a_process_and_whether_it_has_one() {
+    let test = "a_namespace_is_told_of_while_it_has_a_name_or_a_process_and_whether_it_has_one";
+    let Some(namespace) = Namespace::new(test, "w") else { return };
+    let inode = open(&namespace).await.inode;
+    let inhabited = async || KernelLinks.namespaces().await.unwrap().inhabited.get(&inode).copied();
+    assert_eq!(inhabited().await, Some(false), "it has a name");
+    let mut process = Command::new("ip")
+        .args(["netns", "exec", &namespace.0, "sh", "-c", "echo in; cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!((line.as_str(), inhabited().await), ("in\n", Some(true)));
+    drop(namespace);
+    assert_eq!(inhabited().await, Some(true), "its name is gone, its process is not");
+    drop(process.stdin.take());
+    assert!(process.wait().unwrap().success());
+    assert_eq!(inhabited().await, None);
+}
+
+#[tokio::test]
+async fn every_link_of_the_host_is_told_by_its_name() {
+    let test = "every_link_of_the_host_is_told_by_its_name";
+    let Some(namespace) = Namespace::new(test, "n") else { return };
+    let (netns, host) = (open(&namespace).await, HostName::new("n"));
+    KernelLinks.create_veth(&netns, &host.pair()).await.unwrap();
+    let names = KernelLinks.names().await.unwrap();
+    assert!(names.contains(&host.0) && names.contains(&"lo".to_owned()), "{names:?}");
+    KernelLinks.delete(&host.0).await.unwrap();
+    assert!(!KernelLinks.names().await.unwrap().contains(&host.0));
+}

@@ -493,6 +493,35 @@ async fn status_looks_at_the_switch_and_not_at_the_monitor() {
     assert_eq!(code(&node.call_node("STATUS", &[]).await), 50);
 }
 
+#[tokio::test(start_paused = true)]
+async fn status_says_that_a_peer_is_away_once_the_audit_has_seen_it_for_a_minute_and_not_from_an_old_file() {
+    let node = Node::new();
+    let now = node.host(&Process::sound()).clock.now().as_millis();
+    let file = |written: u128, seconds: u64| {
+        json!({"format": 1, "written": written, "away": [
+            {"peer": "the API server", "seconds": 5, "why": "503"},
+            {"peer": "the Nuage monitor", "seconds": seconds, "why": "connection refused"}
+        ]})
+    };
+    for (text, expected) in [
+        (file(now, 59).to_string(), 0),
+        (file(now, 60).to_string(), 50),
+        (file(now - 45_000, 60).to_string(), 50),
+        (file(now - 45_001, 3600).to_string(), 0),
+        (file(now + 60_000, 3600).to_string(), 0),
+        ("{".to_owned(), 0),
+        (json!({"format": 2, "written": now, "away": []}).to_string(), 0),
+    ] {
+        node.write("/run/peers.json", &text);
+        let outcome = node.call_node("STATUS", &[]).await;
+        assert_eq!(code(&outcome), expected, "{text}: {outcome:?}");
+    }
+    node.write("/run/peers.json", &file(now, 75).to_string());
+    let outcome = node.call_node("STATUS", &[]).await;
+    let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    assert!(said.contains("the Nuage monitor cannot be reached since 75 s: connection refused"), "{said}");
+}
+
 async fn check(node: &Node) -> Outcome {
     node.call(&Process::sound(), "CHECK", &sandbox()).await.unwrap()
 }

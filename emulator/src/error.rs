@@ -77,7 +77,9 @@ impl Error {
             Self::Listen { .. } => Some("--ports auto takes free ports"),
             Self::InUse(_) => Some("give another --dir, or end the other emulator"),
             Self::ForeignDirectory(_) => Some("give a --dir of your own"),
-            Self::DefaultPassword(_) => Some("leave --bind at 127.0.0.1"),
+            Self::DefaultPassword(_) => {
+                Some("--password-file gives it another one; without one --bind stays at 127.0.0.1")
+            }
             Self::Certificates(_) => Some("remove DIR/pki to have new ones made"),
             Self::State { .. } => Some("remove it to begin anew (ovsdb-tool reads the switches' files)"),
             Self::File { .. }

@@ -1,5 +1,5 @@
-//! Emulators of what surrounds the plugin on a Nuage VSP node: VRS, VSD, VSC, monitor and Kubernetes API. They
-//! speak the real protocols, run in one process, and know nothing of the plugin.
+//! Emulators of what surrounds the plugin on a Nuage VSP node: VRS, VSD, VSC, monitor, Kubernetes API and Mesos
+//! agent. They speak the real protocols, run in one process, and know nothing of the plugin.
 
 pub mod cli;
 pub mod clock;
@@ -8,6 +8,7 @@ pub mod error;
 pub mod faults;
 pub mod http;
 pub mod kube;
+pub mod mesos;
 pub mod monitor;
 pub mod node;
 pub mod ovsdb;
@@ -18,3 +19,9 @@ pub mod up;
 pub mod vrs;
 pub mod vsc;
 pub mod vsd;
+
+/// The version of what is shipped: the one that `ci/package` has been given, else these sources'.
+pub const VERSION: &str = match option_env!("NUAGE_VERSION") {
+    Some(given) => given,
+    None => env!("CARGO_PKG_VERSION"),
+};

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use crate::mesos::Credential;
 use crate::pki::Identity;
 
 /// The enterprise, domain, zone, subnet and user that the files name and the VSD starts with.
@@ -38,6 +39,17 @@ pub struct NodeFiles {
     pub authority: String,
     /// The plugin's client certificate.
     pub client: Identity,
+    /// The Mesos agent, on a site that has them.
+    pub agent: Option<Agent>,
+}
+
+/// The Mesos agent of a node.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// Its URL.
+    pub url: String,
+    /// Who may ask it.
+    pub credential: Credential,
 }
 
 impl std::fmt::Debug for NodeFiles {
@@ -58,11 +70,23 @@ pub fn files(node: &NodeFiles) -> BTreeMap<String, String> {
         ("monitor-client.pem", node.client.certificate.clone()),
         ("monitor-client.key", node.client.key.clone()),
     ];
-    entries.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
+    let mut files: BTreeMap<String, String> =
+        entries.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+    if let Some(Agent { credential: Credential { principal, secret }, .. }) = &node.agent {
+        let text = json!({"principal": principal, "secret": secret}).to_string();
+        files.insert("mesos-credential.json".to_owned(), text);
+    }
+    files
 }
 
 fn cni_yaml(node: &NodeFiles) -> String {
     let directory = node.directory.display();
+    let agent = node.agent.as_ref().map_or_else(String::new, |agent| {
+        format!(
+            "mesosagent: {}\nmesosagentca: monitor-ca.pem\nmesosagentcredential: mesos-credential.json\n",
+            agent.url
+        )
+    });
     format!(
         "# The plugin on this node of the emulator.\n\
          vrsendpoint: {}\n\
@@ -73,7 +97,8 @@ fn cni_yaml(node: &NodeFiles) -> String {
          nuagesiteid: -1\n\
          statedir: {directory}/state\n\
          rundir: {directory}/run\n\
-         logdir: {directory}/log\n",
+         logdir: {directory}/log\n\
+         {agent}",
         node.vrs
     )
 }

@@ -68,6 +68,18 @@ impl Pki {
         Ok(Self { issuer, authority })
     }
 
+    /// Copies the authority in `from` to `directory`, where [`Pki::open`] finds it. What else is there stays.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written.
+    pub fn adopt(from: &Path, directory: &Path) -> Result<(), Error> {
+        for name in [AUTHORITY_KEY, AUTHORITY] {
+            let path = from.join(name);
+            write_secret(&directory.join(name), &std::fs::read(&path).map_err(Error::file(&path))?)?;
+        }
+        Ok(())
+    }
+
     /// An authority that is written nowhere, so that nobody can trust it.
     ///
     /// # Errors
@@ -79,12 +91,13 @@ impl Pki {
         Ok(Self { issuer, authority: made.pem() })
     }
 
-    /// A certificate of a server that is reached at these addresses and as localhost.
+    /// A certificate of a server that is reached by these names, at these addresses and as localhost.
     ///
     /// # Errors
-    /// Never in practice: only if the machine has no randomness.
-    pub fn server(&self, addresses: &[IpAddr]) -> Result<Identity, Error> {
-        let mut parameters = CertificateParams::new(vec!["localhost".to_owned()]).map_err(failed)?;
+    /// A name that no certificate can hold.
+    pub fn server(&self, names: &[String], addresses: &[IpAddr]) -> Result<Identity, Error> {
+        let names = std::iter::once("localhost".to_owned()).chain(names.iter().cloned());
+        let mut parameters = CertificateParams::new(names.collect::<Vec<_>>()).map_err(failed)?;
         parameters.subject_alt_names.extend(addresses.iter().map(|address| SanType::IpAddress(*address)));
         parameters.distinguished_name.push(DnType::CommonName, "localhost");
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

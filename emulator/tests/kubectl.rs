@@ -35,7 +35,7 @@ impl Cluster {
         let pki = Pki::open(&directory.path().join("pki")).unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let server = format!("https://{}", listener.local_addr().unwrap());
-        let identity = pki.server(&[Ipv4Addr::LOCALHOST.into()]).unwrap();
+        let identity = pki.server(&[], &[Ipv4Addr::LOCALHOST.into()]).unwrap();
         let kube = Kube::new(Clock::System, Entropy::seeded(1));
         kube.add_token("secret");
         kube.create(json!({"kind": "Node", "metadata": {"name": "node-1"}})).unwrap();
@@ -74,6 +74,26 @@ fn pod(name: &str) -> String {
         "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": "none"}]}
     })
     .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_shows_a_pods_events() {
+    let Some(cluster) = Cluster::start("kubectl_shows_a_pods_events").await else { return };
+    let created = cluster.kube.create(serde_json::from_str(&pod("web-0")).unwrap()).unwrap();
+    let event = json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": "default", "name": "web-0.17"},
+        "involvedObject": {
+            "apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": "web-0", "uid": created["metadata"]["uid"]
+        },
+        "reason": "AttachmentRestored", "message": "it has its port again", "type": "Normal",
+        "source": {"component": "nuage-audit", "host": "node-1"},
+        "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:00:00Z", "count": 1
+    });
+    cluster.kubectl(&["create", "-f", "-"], &event.to_string()).await.unwrap();
+    for arguments in [&["get", "events"][..], &["describe", "pod", "web-0"]] {
+        let shown = cluster.kubectl(arguments, "").await.unwrap();
+        assert!(shown.contains("AttachmentRestored") && shown.contains("it has its port again"), "{shown}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,8 @@ mod generator;
 mod peers;
 #[path = "ovsdb_differential_generated/values.rs"]
 mod values;
+#[path = "ovsdb_differential_generated/watched.rs"]
+mod watched;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -7,6 +7,8 @@
 mod generator;
 #[path = "ovsdb_differential_generated/values.rs"]
 mod values;
+#[path = "ovsdb_differential_generated/watched.rs"]
+mod watched;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nuage_emulator::entropy::Entropy;
 use nuage_emulator::vrs::{Vrs, VrsOptions};
 use nuage_ovsdb::client::{Client, Limits, MonitorTable};
-use nuage_ovsdb::rpc::{Decoder, Message};
+use nuage_ovsdb::rpc::{Decoder, MAX_MESSAGE_BYTES, Message};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -338,4 +338,53 @@ async fn a_monitor_of_the_client_follows_conditions_in_and_out() {
         let changes = monitor.next().await.unwrap();
         assert_eq!((changes[0].old.is_none(), changes[0].new.is_some()), (comes, comes));
     }
+}
+
+/// An echo that is a message of exactly so many bytes.
+fn echo_of(bytes: usize) -> Vec<u8> {
+    let (head, tail) = (r#"{"id":7,"method":"echo","params":[""#, r#""]}"#);
+    format!("{head}{}{tail}", "x".repeat(bytes - head.len() - tail.len())).into_bytes()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_64_mib_is_answered_and_one_byte_more_ends_its_connection_alone_and_is_logged() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let writer = std::sync::Arc::new(log.reopen().unwrap());
+    let logging = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+    let _until_the_end = tracing::subscriber::set_default(logging);
+    let vrs = vrs();
+    let other = client(&vrs);
+    let mut large = vrs.connect().unwrap();
+
+    let fits = echo_of(MAX_MESSAGE_BYTES);
+    assert_eq!(fits.len(), 64 << 20);
+    let (first, rest) = fits.split_at(fits.len() / 2);
+    large.write_all(first).await.unwrap();
+    other.call("transact", insert("nu1"), PATIENCE).await.unwrap();
+    large.write_all(rest).await.unwrap();
+    let mut decoder = Decoder::new(2 * MAX_MESSAGE_BYTES);
+    let answer = loop {
+        match decoder.decode().unwrap() {
+            Some(message) => break message,
+            None => assert_ne!(large.read_buf(decoder.buffer()).await.unwrap(), 0),
+        }
+    };
+    let Message::Response { result, id, .. } = answer else { panic!("no answer") };
+    let echoed = result[0].as_str().unwrap();
+    assert_eq!(id, 7);
+    assert!(
+        fits.len() - echoed.len() < 100 && echoed.bytes().all(|byte| byte == b'x'),
+        "all of it comes back"
+    );
+    assert_eq!(std::fs::read_to_string(log.path()).unwrap(), "");
+
+    // The last bytes may meet a connection that is closed already.
+    let _ = large.write_all(&echo_of(MAX_MESSAGE_BYTES + 1)).await;
+    let mut left = Vec::new();
+    assert!(matches!(large.read_to_end(&mut left).await, Ok(0) | Err(_)), "dropped without a word");
+    other.call("transact", insert("nu2"), PATIENCE).await.unwrap();
+    assert_eq!(vrs.server().sessions(), 1);
+    let told = std::fs::read_to_string(log.path()).unwrap();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("WARN") && told.contains("longer than 67108864 bytes"), "{told}");
 }

@@ -140,6 +140,34 @@ fn the_directory_and_its_secrets_are_its_owners_and_the_authority_is_used_again(
     assert_eq!(again.signal("-TERM"), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_this_machine_it_has_its_own_password_and_a_certificate_of_its_name_by_an_authority_that_clients_know()
+ {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    let authority = Pki::open(&place("authority")).unwrap().authority.into_bytes();
+    std::fs::write(place("password"), "a long one\nnot this\n").unwrap();
+    let arguments = [
+        "--bind=0.0.0.0",
+        "--only=vsd",
+        "--name=localhost",
+        "--name=vsd.example",
+        &format!("--password-file={}", place("password").display()),
+        &format!("--authority={}", place("authority").display()),
+    ];
+    let _emulator = Emulator::start(&place("site"), &arguments);
+    let vsd = endpoints(&place("site"))["vsd"].as_str().unwrap().to_owned();
+    assert!(vsd.starts_with("https://localhost:"), "{vsd}");
+    assert_eq!(std::fs::read(place("site/pki/ca.pem")).unwrap(), authority);
+    let client = TlsIdentity { authorities: authority, client: None };
+    let organisation = ("X-Nuage-Organization", "csp");
+    let me = format!("{vsd}/v6/me");
+    for (login, status) in [("Y3Nwcm9vdDphIGxvbmcgb25l", 200), ("Y3Nwcm9vdDpjc3Byb290", 401)] {
+        let header = format!("XREST {login}");
+        assert_eq!(get(&client, &me, &[organisation, ("Authorization", &header)]).await, Ok(status));
+    }
+}
+
 #[test]
 fn what_cannot_run_is_told_with_a_hint_and_leaves_what_runs_alone() {
     let directory = tempfile::tempdir().unwrap();
@@ -156,6 +184,8 @@ fn what_cannot_run_is_told_with_a_hint_and_leaves_what_runs_alone() {
     refused(&["--dir", site], 1, "hint: give another --dir");
     refused(&["--dir", other, "--only", "vsc"], 2, "vsc needs vsd");
     refused(&["--dir", other, "--bind", "0.0.0.0"], 1, "default password");
+    refused(&["--dir", other, "--password-file", "/dev/null"], 2, "a first line of 1 to");
+    refused(&["--dir", other, "--authority", "/nowhere"], 1, "/nowhere/ca.key");
     refused(&["--dir", other, "--nodes", "0"], 2, "--nodes must be");
     refused(&["--dir", other, "--frob"], 2, "--frob");
     refused(&["--dir", "/proc/nowhere"], 1, "/proc/nowhere");

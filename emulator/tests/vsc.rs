@@ -15,7 +15,7 @@ use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
 use nuage_emulator::http::{HttpService, PeerCertificate, in_process};
 use nuage_emulator::vrs::{DATABASE, Vrs, VrsOptions};
-use nuage_emulator::vsc::{Connecting, Controller, Stream, prepare};
+use nuage_emulator::vsc::{Connecting, Controller, Follower, Stream, prepare};
 use nuage_emulator::vsd::{Site, Vsd, client};
 use nuage_ovsdb::client::{Client, Limits};
 use serde_json::{Value, json};
@@ -101,7 +101,9 @@ fn world() -> World {
     let (vsd, faults) = (vsd(), Faults::default());
     let options = VrsOptions { empty: false, system_id: "node-1".to_owned() };
     let vrs = Vrs::new(Entropy::seeded(2), &options).unwrap();
-    let controller = run(Controller::new(peer(&vsd, &faults), URL), &vrs);
+    let follower = Follower::new(peer(&vsd, &faults), URL);
+    let controller = run(Controller::new(peer(&vsd, &faults), URL).following(&follower), &vrs);
+    tokio::spawn(async move { match follower.run().await {} });
     World { vsd, vrs, faults, _controller: controller }
 }
 
@@ -406,6 +408,144 @@ async fn the_vport_joins_the_policy_groups_it_names_and_a_missing_one_does_not_m
     assert_eq!(world.address("a"), "10.1.0.2");
     let members = format!("policygroups/{}/vports", group["ID"].as_str().unwrap());
     assert_eq!(client.list(&members, None).await.unwrap()[0]["name"], json!("nua"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_vport_joins_the_redirection_target_it_names() {
+    let world = world();
+    let client = client::Client::new(peer(&world.vsd, &Faults::default()), URL);
+    let domain = world.vsd.snapshot("domain")[0]["ID"].as_str().unwrap().to_owned();
+    let target = json!({ "name": "firewall", "endPointType": "L3" });
+    let target = client.create(&format!("domains/{domain}/redirectiontargets"), &target).await.unwrap();
+    world.add(&Pod { metadata: json!(["map", [["nuage-redirection-target", "firewall"]]]), ..Pod::new("a") });
+    settled().await;
+    let members = format!("redirectiontargets/{}/vports", target["ID"].as_str().unwrap());
+    assert_eq!(client.list(&members, None).await.unwrap()[0]["name"], json!("nua"));
+}
+
+/// What somebody else does in the VSD.
+async fn operator(world: &World) -> client::Client {
+    settled().await;
+    client::Client::new(peer(&world.vsd, &Faults::default()), URL)
+}
+
+/// Long enough for the VSD to tell of a change, which it does in batches.
+async fn told() {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+fn interface_of(world: &World, name: &str) -> String {
+    let interfaces = world.vsd.snapshot("containerinterface");
+    let found = interfaces.iter().find(|interface| interface["name"] == format!("nu{name}")).unwrap();
+    format!("containerinterfaces/{}", found["ID"].as_str().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_changed_in_the_vsd_reaches_the_row_and_stays() {
+    let world = world();
+    let fixed = json!(["map", [["static-ip", "10.1.0.9"]]]);
+    world.add(&Pod { metadata: fixed, ..Pod::new("a") });
+    world.add(&Pod::new("b"));
+    let operator = operator(&world).await;
+    for (name, address) in [("a", "10.1.0.77"), ("b", "10.1.0.78")] {
+        operator.update(&interface_of(&world, name), &json!({ "IPAddress": address })).await.unwrap();
+        told().await;
+        assert_eq!(world.address(name), address);
+    }
+    assert_eq!(world.port("a")["metadata"], json!(["map", [["static-ip", "10.1.0.77"]]]));
+    let subnet = world.vsd.snapshot("subnet")[0]["ID"].as_str().unwrap().to_owned();
+    operator.update(&format!("subnets/{subnet}"), &json!({ "gateway": "10.1.0.254" })).await.unwrap();
+    told().await;
+    assert_eq!(world.port("a")["gateway"], json!("10.1.0.254"));
+    assert_eq!((world.address("a"), world.address("b")), ("10.1.0.77".to_owned(), "10.1.0.78".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_whose_interface_is_deleted_in_the_vsd_loses_its_address_until_its_entity_starts_again() {
+    for whole in [false, true] {
+        let world = world();
+        world.add(&Pod::new("a"));
+        let operator = operator(&world).await;
+        let gone = if whole {
+            format!("containers/{}", world.vsd.snapshot("container")[0]["ID"].as_str().unwrap())
+        } else {
+            interface_of(&world, "a")
+        };
+        operator.delete(&gone).await.unwrap();
+        told().await;
+        assert_eq!(world.address("a"), "0.0.0.0");
+        assert!(world.vsd.snapshot("containerinterface").is_empty(), "nobody makes it again");
+        world.transact(&[
+            json!({ "op": "update", "table": "Nuage_VM_Table", "where": [["vm_uuid", "==", "uuid-a"]],
+                                 "row": { "event": 2, "event_type": 1 } }),
+        ]);
+        settled().await;
+        assert_eq!(world.address("a"), "10.1.0.2");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interface_that_is_moved_to_another_zone_takes_its_row_along() {
+    let world = world();
+    let elsewhere = Site { zone: "attic".to_owned(), ..site("top", "10.2.0.0/24") };
+    world.vsd.bootstrap(&elsewhere).unwrap();
+    world.add(&Pod::new("a"));
+    let operator = operator(&world).await;
+    let container = format!("containers/{}", world.vsd.snapshot("container")[0]["ID"].as_str().unwrap());
+    let subnets = world.vsd.snapshot("subnet");
+    let subnet = subnets.iter().find(|subnet| subnet["name"] == json!("top")).unwrap()["ID"].clone();
+    operator.delete(&interface_of(&world, "a")).await.unwrap();
+    let moved =
+        json!({ "name": "nua", "VPortName": "nua", "MAC": "02:00:00:00:00:01", "attachedNetworkID": subnet });
+    operator.create(&format!("{container}/containerinterfaces"), &moved).await.unwrap();
+    told().await;
+    let port = world.port("a");
+    assert_eq!([&port["ip_addr"], &port["gateway"]], [&json!("10.2.0.2"), &json!("10.2.0.1")]);
+    assert_eq!([&port["nuage_zone"], &port["nuage_network"]], [&json!("attic"), &json!("top")]);
+    assert_eq!(world.vsd.snapshot("containerinterface").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_while_the_vsd_is_away_is_followed_when_it_is_back() {
+    let world = world();
+    world.add(&Pod::new("a"));
+    let operator = operator(&world).await;
+    world.faults.unavailable.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    operator.update(&interface_of(&world, "a"), &json!({ "IPAddress": "10.1.0.99" })).await.unwrap();
+    world.faults.unavailable.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(world.address("a"), "10.1.0.99");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_was_made_in_the_vsd_before_is_activated_by_rows_that_name_no_place() {
+    let world = world();
+    let operator = operator(&world).await;
+    let subnet = world.vsd.snapshot("subnet")[0]["ID"].clone();
+    let interface =
+        json!({ "MAC": "02:00:00:00:00:01", "attachedNetworkID": subnet, "IPAddress": "10.1.0.42" });
+    let made = json!({ "name": "a", "UUID": "uuid-a", "orchestrationID": "o", "interfaces": [interface] });
+    world.transact(&[
+        json!({ "op": "insert", "table": "Nuage_Port_Table", "row": {
+            "name": "nua", "mac": "02:00:00:00:00:01", "bridge": "alubr0", "vm_domain": 4 } }),
+        json!({ "op": "insert", "table": "Nuage_VM_Table", "row": {
+            "type": 4, "event": 0, "event_type": 0, "state": 1, "vm_uuid": "uuid-a", "vm_name": "a", "ports": "nua",
+            "metadata": ["map", [["nuage-extension", "true"]]] } }),
+    ]);
+    settled().await;
+    assert_eq!(world.address("a"), "", "there is nothing to activate yet");
+    operator.create("containers", &made).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let port = world.port("a");
+    assert_eq!([&port["ip_addr"], &port["gateway"]], [&json!("10.1.0.42"), &json!("10.1.0.1")]);
+    let domain = &world.vsd.snapshot("domain")[0];
+    assert_eq!(port["vrf_id"], domain["serviceID"]);
+    assert_eq!(world.vsd.snapshot("containerinterface").len(), 1);
+    assert_eq!(world.vsd.snapshot("container")[0]["VRSID"], json!("node-1"));
+    world.delete("Nuage_VM_Table", "vm_uuid", "uuid-a");
+    settled().await;
+    assert!(world.containers().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use base64::Engine as _;
@@ -139,4 +140,60 @@ proptest! {
             .unwrap()
             .block_on(run(steps));
     }
+}
+
+/// A client that makes and deletes pods of both kinds in a dual-stack subnet. What it was given stands in `held` from
+/// the answer until before the deletion is sent: whoever else is given the same meanwhile was given it twice.
+async fn churn(vsd: Vsd, subnet: Value, worker: usize, held: Arc<Mutex<BTreeSet<String>>>) -> usize {
+    let (mut mine, mut given) = (Vec::new(), 0);
+    for round in 0..40 {
+        let (path, uuid) = (["containers", "vms"][round % 2], format!("{worker}-{round}"));
+        // Some ask for an address that others may have, or want, at the same moment.
+        let fixed = (round % 5 == 0).then(|| format!("10.0.1.{}", 2 + (worker + round) % 12));
+        let interface = json!({ "attachedNetworkID": subnet, "IPAddress": fixed });
+        let body = json!({ "name": "p", "UUID": uuid, "orchestrationID": "o", "interfaces": [interface] });
+        let (status, answer) = send(&vsd, Method::POST, path, &body).await;
+        if status == StatusCode::CREATED {
+            let interface = &answer[0]["interfaces"][0];
+            let pair = ["IPAddress", "IPv6Address"].map(|one| interface[one].as_str().unwrap().to_owned());
+            for address in &pair {
+                assert!(held.lock().unwrap().insert(address.clone()), "{address} was handed out twice");
+            }
+            mine.push((format!("{path}/{}", answer[0]["ID"].as_str().unwrap()), pair));
+            given += 1;
+        } else {
+            assert!(matches!(answer["internalErrorCode"].as_u64(), Some(2702 | 2704)), "{answer}");
+        }
+        tokio::task::yield_now().await;
+        if mine.len() > 2 || status != StatusCode::CREATED {
+            let Some((path, pair)) = mine.pop() else { continue };
+            for address in &pair {
+                held.lock().unwrap().remove(address);
+            }
+            assert_eq!(send(&vsd, Method::DELETE, &path, &Value::Null).await.0, StatusCode::NO_CONTENT);
+        }
+    }
+    given
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_address_of_either_family_is_handed_out_twice_to_clients_that_ask_at_once() {
+    let vsd = Vsd::new(Clock::System, Entropy::seeded(1));
+    let names = ["e", "d", "z", "s"].map(str::to_owned);
+    let [enterprise, domain, zone, subnet] = names;
+    vsd.bootstrap(&Site { enterprise, domain, zone, subnet, address: "10.0.0.0/28".parse().unwrap() })
+        .unwrap();
+    let zone = vsd.snapshot("zone")[0]["ID"].as_str().unwrap().to_owned();
+    let dual = json!({ "name": "dual", "IPType": "DUALSTACK", "address": "10.0.1.0", "netmask": "255.255.255.240",
+                       "IPv6Address": "2001:db8::/64" });
+    let (_, made) = send(&vsd, Method::POST, &format!("zones/{zone}/subnets"), &dual).await;
+    let held = Arc::new(Mutex::new(BTreeSet::new()));
+    let workers: Vec<_> = (0..8)
+        .map(|worker| tokio::spawn(churn(vsd.clone(), made[0]["ID"].clone(), worker, Arc::clone(&held))))
+        .collect();
+    let mut given = 0;
+    for worker in workers {
+        given += worker.await.unwrap();
+    }
+    assert!(given > 20, "{given}");
 }

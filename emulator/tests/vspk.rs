@@ -14,7 +14,7 @@ use std::time::Duration;
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
 use nuage_emulator::pki::Pki;
-use nuage_emulator::up::{Component, Options, Ports, Site};
+use nuage_emulator::up::{Component, Options, Ports, Reach, Site};
 use nuage_emulator::vsd::Vsd;
 use tokio::process::Command;
 
@@ -81,6 +81,11 @@ async fn the_sdk_makes_changes_and_deletes_several_objects_at_once_and_pages_and
 }
 
 #[tokio::test]
+async fn the_workflows_of_a_site_and_the_monitors_call_list_run_by_the_sdk() {
+    script("the_workflows_of_a_site_and_the_monitors_call_list_run_by_the_sdk", "workflows").await;
+}
+
+#[tokio::test]
 async fn the_sdks_push_centre_is_told_every_change_once_and_in_order() {
     script("the_sdks_push_centre_is_told_every_change_once_and_in_order", "push").await;
 }
@@ -99,6 +104,7 @@ async fn the_sdk_logs_in_with_a_certificate() {
         persist: false,
         vrs_tcp: false,
         vrs_tls: false,
+        reach: Reach::default(),
     };
     let site = Site::start(&options).await.unwrap();
     let endpoint = site.endpoints()["vsd_cert"].as_str().unwrap().to_owned();

@@ -14,3 +14,9 @@ pub mod run;
 pub mod scenario;
 pub mod stopwatch;
 pub mod world;
+
+/// The version of what is shipped: the one that `ci/package` has been given, else these sources'.
+pub const VERSION: &str = match option_env!("NUAGE_VERSION") {
+    Some(given) => given,
+    None => env!("CARGO_PKG_VERSION"),
+};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nuage_cni::audit::containers::{Containers, Life, Word};
 use nuage_cni::audit::kubernetes::{ApiServer, ListedPods, WatchedPods};
+use nuage_cni::audit::news::News;
 use nuage_cni::audit::{Auditor, Mode, node_name};
 use nuage_cni::config::{load_node, load_vsp};
 use nuage_cni::host::{Host, LockGuard};
@@ -136,6 +137,33 @@ fn a7_a_daemon_outside_the_cluster_lists_pods_by_its_kubeconfig() {
         let host = world.host(0);
         let pods = ListedPods::new(api(&host), NODE.to_owned());
         assert_eq!(names(&pods).await.unwrap().len(), 250);
+        world.end();
+    });
+}
+
+#[test]
+fn an_event_is_shown_on_its_pod_and_where_it_is_refused_nothing_waits() {
+    simulate(async {
+        let world = world();
+        let uid = make_pod(&world, "first", NODE);
+        let pods = ListedPods::new(api(&world.host(0)), NODE.to_owned());
+        let pod = Pod { namespace: "default".into(), name: "first".into(), uid: Some(uid) };
+        let news = News { pod, reason: "AttachmentRestored", message: "again".into(), is_warning: false };
+        let now = Duration::from_secs(1_700_000_000);
+        assert!(pods.tell(&news, now).await);
+        let event = world.kube.get("Event", "default", &format!("first.{:x}", now.as_nanos())).unwrap();
+        assert_eq!(
+            (&event["involvedObject"]["name"], &event["source"]["host"]),
+            (&json!("first"), &json!(NODE))
+        );
+        for fault in ["kube.down", "kube.unavailable"] {
+            let id = world.faults.on(fault, Setting::default()).unwrap();
+            let before = tokio::time::Instant::now();
+            assert!(!pods.tell(&news, now).await, "{fault}");
+            assert!(before.elapsed() <= Duration::from_secs(3), "{fault}");
+            world.faults.off(id);
+        }
+        assert!(pods.tell(&news, now).await, "it is tried again");
         world.end();
     });
 }

@@ -132,13 +132,21 @@ fn whatever_the_schema_holds_is_explained_by_its_name() {
 fn the_parts_of_a_sweep_have_each_run_once() {
     let directory = tempfile::tempdir().unwrap();
     let path = scenario(directory.path(), "");
-    let seeds = |shard: &str| -> Vec<u64> {
-        let output = harness(&["run", "--seeds", "5", "--json", "--shard", shard, path.to_str().unwrap()]);
-        let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let sweep = |shard: &str, index: &str| {
+        let mut command = Command::cargo_bin("harness").unwrap();
+        command.env("JOB_COMPLETION_INDEX", index).args(["run", "--seeds", "5", "--json", "--shard", shard]);
+        command.arg(&path).output().unwrap()
+    };
+    let seeds = |shard: &str, index: &str| -> Vec<u64> {
+        let printed: Value = serde_json::from_slice(&sweep(shard, index).stdout).unwrap();
         printed["runs"].as_array().unwrap().iter().filter_map(|run| run["seed"].as_u64()).collect()
     };
-    assert_eq!((seeds("1/2"), seeds("2/2"), seeds("1/1").len()), (vec![1, 3, 5], vec![2, 4], 5));
-    for wrong in ["0/2", "3/2", "2", "1/0", "x/y"] {
+    assert_eq!((seeds("1/2", ""), seeds("2/2", "")), (vec![1, 3, 5], vec![2, 4]));
+    assert_eq!(seeds("1/1", "").len(), 5);
+    // A Kubernetes Job counts from nought.
+    assert_eq!((seeds("job/2", "0"), seeds("job/2", "1")), (vec![1, 3, 5], vec![2, 4]));
+    assert_eq!(sweep("job/2", "2").status.code(), Some(2), "more pods than parts");
+    for wrong in ["0/2", "3/2", "2", "1/0", "x/y", "job/2"] {
         assert_eq!(
             harness(&["run", "--shard", wrong, path.to_str().unwrap()]).status.code(),
             Some(2),

@@ -11,6 +11,10 @@ use crate::text;
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// Deepest nesting. A schema needs 9 levels; `serde_json` refuses more than 127.
 pub const MAX_DEPTH: usize = 120;
+/// There is room for so many bytes before each read: small messages come many at once.
+const READ_BYTES: usize = 4 << 10;
+/// From how many bytes on the memory of a message is given back when it has been read.
+const KEPT_BYTES: usize = 256 << 10;
 
 /// One JSON-RPC message.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,8 +149,11 @@ impl Decoder {
         }
     }
 
-    /// Where to read into; what is appended here is decoded by [`Decoder::decode`].
+    /// Where to read into, with room for some; what is appended here is decoded by [`Decoder::decode`].
     pub fn buffer(&mut self) -> &mut BytesMut {
+        if self.buffer.capacity() - self.buffer.len() < READ_BYTES {
+            self.buffer.reserve(READ_BYTES);
+        }
         &mut self.buffer
     }
 
@@ -155,13 +162,21 @@ impl Decoder {
     /// # Errors
     /// [`Error::Malformed`]; the stream cannot be used any more then.
     pub fn decode(&mut self) -> Result<Option<Message>, Error> {
-        let Some(end) = self.scan()? else { return Ok(None) };
+        let end = self.scan()?;
+        if end.unwrap_or(self.buffer.len()) > self.max_bytes {
+            return Err(Error::Malformed(format!("longer than {} bytes", self.max_bytes)));
+        }
+        let Some(end) = end else { return Ok(None) };
         if std::mem::take(&mut self.escapes) && has_nul(&self.buffer[..end]) {
             return Err(Error::Malformed("null bytes not supported in strings".to_owned()));
         }
         let json =
             serde_json::from_slice(&self.buffer[..end]).map_err(|error| Error::Malformed(error.to_string()));
         self.buffer.advance(end);
+        if end > KEPT_BYTES {
+            // What follows is at most what one read has brought along.
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
         self.scanned = 0;
         Message::from_json(json?).map(Some)
     }
@@ -194,9 +209,6 @@ impl Decoder {
             if self.depth > MAX_DEPTH {
                 return Err(Error::Malformed(format!("nested deeper than {MAX_DEPTH} levels")));
             }
-        }
-        if self.buffer.len() > self.max_bytes {
-            return Err(Error::Malformed(format!("longer than {} bytes", self.max_bytes)));
         }
         Ok(None)
     }
@@ -283,6 +295,37 @@ mod tests {
         decoder.buffer().extend_from_slice(b"{\"method\":\"echo\",\"par");
         assert!(matches!(decoder.decode(), Err(Error::Malformed(_))));
         assert!(matches!(decode(&["{".repeat(121).as_bytes()]), Err(Error::Malformed(_))));
+    }
+
+    #[test]
+    fn a_message_of_exactly_the_bound_is_read_and_one_byte_more_is_an_error_however_it_comes() {
+        let message = br#"{"method":"echo","params":[],"id":1}"#;
+        for chunk in [1, 7, message.len()] {
+            for (max_bytes, fits) in [(message.len(), true), (message.len() - 1, false)] {
+                let mut decoder = Decoder::new(max_bytes);
+                let read: Result<Vec<_>, _> = message
+                    .chunks(chunk)
+                    .map(|bytes| {
+                        decoder.buffer().extend_from_slice(bytes);
+                        decoder.decode()
+                    })
+                    .collect();
+                assert_eq!(read.is_ok(), fits, "{max_bytes} bytes in pieces of {chunk}: {read:?}");
+            }
+        }
+        // Several that are waiting are not one that is too long.
+        let mut decoder = Decoder::new(message.len());
+        decoder.buffer().extend_from_slice(&message.repeat(3));
+        assert_eq!((0..3).filter(|_| matches!(decoder.decode(), Ok(Some(_)))).count(), 3);
+    }
+
+    #[test]
+    fn the_memory_of_a_large_message_is_given_back_once_it_has_been_read() {
+        let mut decoder = Decoder::default();
+        let large = format!(r#"{{"method":"echo","params":["{}"],"id":1}}"#, "x".repeat(2 * KEPT_BYTES));
+        decoder.buffer().extend_from_slice(large.as_bytes());
+        assert!(decoder.decode().unwrap().is_some());
+        assert!(decoder.buffer().capacity() <= KEPT_BYTES);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! that has it. Paths and modes are those of the original packages, but for what they did wrong (ARCHITECTURE.md says what).
 
 use crate::error::Error;
-use crate::{Executables, Version};
+use crate::{Stock, Version, manual};
 
 /// Every executable that is shipped.
 pub const EXECUTABLES: &[&str] = &[
@@ -10,6 +10,7 @@ pub const EXECUTABLES: &[&str] = &[
     "harness",
     "loopback",
     "nuage-audit",
+    "nuage-cni-install",
     "nuage-cni-k8s",
     "nuage-cni-mesos",
     "nuage-cni-openshift",
@@ -74,6 +75,8 @@ pub enum Content {
     Text(&'static str),
     /// The licence.
     License(&'static str),
+    /// A page of the manual or a completion, made of a command line.
+    Manual,
     /// A symbolic link to this path.
     Link(&'static str),
     /// A directory that is the package's, and goes with it once it is empty.
@@ -107,7 +110,8 @@ const fn only(format: Format, row: Row) -> Row {
 }
 
 const ALL: &[Product] = &Product::ALL;
-const LICENSE: &str = include_str!("../../../LICENSE");
+/// The licence's text.
+pub const LICENSE: &str = include_str!("../../../LICENSE");
 const NODE_YAML: &str = include_str!("../assets/nuage-cni.yaml");
 
 /// The audit's unit for an orchestrator.
@@ -133,6 +137,8 @@ const PACKAGES: &[Row] = &[
     row("/usr/bin/nuage-cni-mesos", 0o755, Executable("nuage-cni-mesos"), &[Mesos]),
     row("/opt/cni/bin/nuage-cni-mesos", 0o777, Link("/usr/bin/nuage-cni-mesos"), &[Mesos]),
     row("/usr/bin/nuage-audit", 0o755, Executable("nuage-audit"), ALL),
+    // On a node that has the package: `migrate` from the original, and the firewall.
+    row("/usr/bin/nuage-cni-install", 0o755, Executable("nuage-cni-install"), ALL),
     // Not executable, as it once was; changes go to a drop-in, so that an upgrade brings the unit that its audit needs.
     row("/etc/systemd/system/nuage-cni.service", 0o644, Text(unit!("k8s")), &[Kubernetes]),
     row("/etc/systemd/system/nuage-cni.service", 0o644, Text(unit!("openshift")), &[OpenShift]),
@@ -173,6 +179,14 @@ const PACKAGES: &[Row] = &[
     row("/opt/cni", 0o755, Directory, ALL),
     row("/opt/cni/bin", 0o755, Directory, ALL),
     row("/var/lib/nuage-cni", 0o700, Directory, ALL),
+    // Shells that are not installed own none of these.
+    row("/usr/share/bash-completion", 0o755, Directory, ALL),
+    row("/usr/share/bash-completion/completions", 0o755, Directory, ALL),
+    row("/usr/share/fish", 0o755, Directory, ALL),
+    row("/usr/share/fish/vendor_completions.d", 0o755, Directory, ALL),
+    row("/usr/share/zsh", 0o755, Directory, ALL),
+    only(Format::Rpm, row("/usr/share/zsh/site-functions", 0o755, Directory, ALL)),
+    only(Format::Deb, row("/usr/share/zsh/vendor-completions", 0o755, Directory, ALL)),
     // The licence, where each distribution looks for it.
     only(Format::Rpm, row("/usr/share/licenses/{package}", 0o755, Directory, ALL)),
     only(Format::Rpm, row("/usr/share/licenses/{package}/LICENSE", 0o644, License(LICENSE), ALL)),
@@ -190,8 +204,11 @@ pub struct Item {
     pub content: Content,
 }
 
-/// What a package has, by path.
-pub fn package(product: Product, format: Format) -> Vec<Item> {
+/// What a package has, by path: the rows of the table, and the manual of each executable among them.
+///
+/// # Errors
+/// An executable without a command line.
+pub fn package(product: Product, format: Format) -> Result<Vec<Item>, Error> {
     let wanted = PACKAGES
         .iter()
         .filter(|row| row.products.contains(&product) && row.format.is_none_or(|only| only == format));
@@ -202,22 +219,29 @@ pub fn package(product: Product, format: Format) -> Vec<Item> {
             content: row.content,
         })
         .collect();
+    for index in 0..items.len() {
+        if let Executable(name) = items[index].content {
+            let pages = manual::paths(name, format)?.into_iter();
+            items.extend(pages.map(|path| Item { path, mode: 0o644, content: Content::Manual }));
+        }
+    }
     items.sort_by(|one, other| one.path.cmp(&other.path));
-    items
+    Ok(items)
 }
 
 impl Content {
-    /// The bytes of a file; `None` for a directory or a link.
+    /// The bytes of the file at this path; `None` for a directory or a link.
     ///
     /// # Errors
-    /// An executable that [`EXECUTABLES`] lacks.
-    pub fn bytes<'a>(&self, executables: &'a Executables) -> Result<Option<&'a [u8]>, Error>
+    /// An executable or a page that there is none of.
+    pub fn bytes<'a>(&self, path: &str, stock: &'a Stock) -> Result<Option<&'a [u8]>, Error>
     where
         Self: 'a,
     {
         Ok(match self {
-            Self::Executable(name) => Some(executables.get(name)?),
+            Self::Executable(name) => Some(stock.executable(name)?),
             Self::Config(text) | Self::License(text) | Self::Text(text) => Some(text.as_bytes()),
+            Self::Manual => Some(stock.manual(path)?),
             Self::Link(_) | Self::Directory => None,
         })
     }
@@ -234,8 +258,8 @@ Speaks CNI 0.1.0 to 1.1.0.";
 pub const LICENSE_NAME: &str = "Apache-2.0";
 
 /// The names of the packages' files.
-pub fn file_name(product: Product, format: Format, version: &Version, executables: &Executables) -> String {
-    let (name, full, architecture) = (product.name(), version.full(), executables.architecture);
+pub fn file_name(product: Product, format: Format, version: &Version, stock: &Stock) -> String {
+    let (name, full, architecture) = (product.name(), version.full(), stock.architecture);
     match format {
         Format::Rpm => format!("{name}-{full}.{}.rpm", architecture.rpm()),
         Format::Deb => format!("{name}_{full}_{}.deb", architecture.deb()),

@@ -8,21 +8,17 @@ use crate::archive::{Entry, Kind, ar, gzip, tar};
 use crate::contents::{Content, DESCRIPTION, Item, file_name, package as contents};
 use crate::error::Error;
 use crate::scriptlets;
-use crate::{Executables, Format, Order, Product, lines};
+use crate::{Format, Order, Product, Stock, lines};
 
 /// The package: its file's name and its bytes.
 ///
 /// # Errors
 /// An executable that is not there; a path that no archive can hold.
-pub fn package(
-    product: Product,
-    order: &Order,
-    executables: &Executables,
-) -> Result<(String, Vec<u8>), Error> {
-    let items = contents(product, Format::Deb);
-    let data = items.iter().map(|item| entry(item, executables)).collect::<Result<Vec<_>, _>>()?;
+pub fn package(product: Product, order: &Order, stock: &Stock) -> Result<(String, Vec<u8>), Error> {
+    let items = contents(product, Format::Deb)?;
+    let data = items.iter().map(|item| entry(item, stock)).collect::<Result<Vec<_>, _>>()?;
     let mut control = vec![
-        file("control", 0o644, description(product, order, executables, &data)),
+        file("control", 0o644, description(product, order, stock, &data)),
         file("md5sums", 0o644, sums(&data)),
     ];
     let configuration = items.iter().filter(|item| matches!(item.content, Content::Config(_)));
@@ -34,7 +30,7 @@ pub fn package(
     let data = gzip(&tar(&data, order.epoch)?)?;
     let members: [(&str, &[u8]); 3] =
         [("debian-binary", b"2.0\n"), ("control.tar.gz", &control), ("data.tar.gz", &data)];
-    let name = file_name(product, Format::Deb, &order.version, executables);
+    let name = file_name(product, Format::Deb, &order.version, stock);
     Ok((name, ar(&members, order.epoch)))
 }
 
@@ -42,8 +38,8 @@ fn file(path: &str, mode: u32, text: String) -> Entry {
     Entry { path: path.to_owned(), mode, kind: Kind::File(text.into_bytes()) }
 }
 
-fn entry(item: &Item, executables: &Executables) -> Result<Entry, Error> {
-    let kind = match (item.content.bytes(executables)?, item.content) {
+fn entry(item: &Item, stock: &Stock) -> Result<Entry, Error> {
+    let kind = match (item.content.bytes(&item.path, stock)?, item.content) {
         (Some(bytes), _) => Kind::File(bytes.to_vec()),
         (None, Content::Link(target)) => Kind::Link(target.to_owned()),
         (None, _) => Kind::Directory,
@@ -51,7 +47,7 @@ fn entry(item: &Item, executables: &Executables) -> Result<Entry, Error> {
     Ok(Entry { path: item.path.trim_start_matches('/').to_owned(), mode: item.mode, kind })
 }
 
-fn description(product: Product, order: &Order, executables: &Executables, data: &[Entry]) -> String {
+fn description(product: Product, order: &Order, stock: &Stock, data: &[Entry]) -> String {
     let bytes: usize =
         data.iter().map(|entry| if let Kind::File(bytes) = &entry.kind { bytes.len() } else { 0 }).sum();
     let long = lines(" ", DESCRIPTION.lines());
@@ -60,7 +56,7 @@ fn description(product: Product, order: &Order, executables: &Executables, data:
          Conflicts: {}\nSection: net\nPriority: optional\nDescription: {}\n{long}",
         product.name(),
         order.version.full(),
-        executables.architecture.deb(),
+        stock.architecture.deb(),
         bytes.div_ceil(1024),
         product.conflicts().collect::<Vec<_>>().join(", "),
         product.summary(),

@@ -29,8 +29,8 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// A row of the table of contents names an executable that the list of executables lacks.
-    #[error("{0} is not among the executables")]
+    /// A row of the table of contents names an executable that the list of executables lacks, or a page that none has.
+    #[error("{0} is neither an executable nor of a manual")]
     NotInTable(String),
     /// `cargo metadata` or Cargo.lock is not what it should be.
     #[error("{what}: {problem}")]

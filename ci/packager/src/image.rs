@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::archive::{Entry, Kind, tar};
-use crate::contents::{Content, LICENSE_NAME};
+use crate::contents::{self, Content, LICENSE_NAME};
 use crate::error::Error;
-use crate::{Executables, Order, Version};
+use crate::{Order, Stock, Version, library};
 
 /// A path of an image.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,8 @@ pub struct Image {
     pub title: &'static str,
     /// What is in it.
     pub rows: &'static [Row],
+    /// Where the scenario library lies in it, if it does.
+    pub scenarios: Option<&'static str>,
     /// Environment.
     pub environment: &'static [&'static str],
     /// What a container runs.
@@ -47,7 +49,7 @@ pub struct Image {
 const LICENSE: Row = Row {
     path: "/usr/share/licenses/nuage-cni/LICENSE",
     mode: 0o644,
-    content: Content::License(include_str!("../../../LICENSE")),
+    content: Content::License(contents::LICENSE),
 };
 
 const fn executable(path: &'static str, name: &'static str) -> Row {
@@ -56,6 +58,7 @@ const fn executable(path: &'static str, name: &'static str) -> Row {
 
 /// The images.
 pub const ALL: &[Image] = &[
+    // All side by side, which is where the installer looks for the others.
     Image {
         target: "node",
         repository: "nuage/cni",
@@ -63,15 +66,22 @@ pub const ALL: &[Image] = &[
         title: "What a node needs to attach containers to a Nuage VSP overlay",
         rows: &[
             executable("/opt/cni/bin/loopback", "loopback"),
+            executable("/opt/cni/bin/nuage-audit", "nuage-audit"),
+            executable("/opt/cni/bin/nuage-cni-install", "nuage-cni-install"),
             executable("/opt/cni/bin/nuage-cni-k8s", "nuage-cni-k8s"),
             executable("/opt/cni/bin/nuage-cni-mesos", "nuage-cni-mesos"),
             executable("/opt/cni/bin/nuage-cni-openshift", "nuage-cni-openshift"),
-            executable("/usr/bin/nuage-audit", "nuage-audit"),
             LICENSE,
         ],
-        environment: &["PATH=/opt/cni/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+        scenarios: None,
+        environment: &[
+            "PATH=/opt/cni/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            // The mount of the host: what is installed is never meant for the container.
+            "NUAGE_HOST_ROOT=/host",
+        ],
+        // No entry point, so that each of them is called by its name.
         entrypoint: &[],
-        command: &["nuage-cni-k8s"],
+        command: &["nuage-cni-install", "run"],
         directory: "/opt/cni/bin",
     },
     Image {
@@ -80,9 +90,22 @@ pub const ALL: &[Image] = &[
         archive: "nuage-emulator-docker",
         title: "Emulators of a Nuage VSP site",
         rows: &[executable("/usr/bin/emulator", "emulator"), LICENSE],
+        scenarios: None,
         environment: &["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
         entrypoint: &["/usr/bin/emulator"],
         command: &["up", "--dir", "/data"],
+        directory: "/",
+    },
+    Image {
+        target: "harness",
+        repository: "nuage/harness",
+        archive: "nuage-harness-docker",
+        title: "Runs scenarios of pod churn and faults against the real plugin in a simulated cluster",
+        rows: &[executable("/usr/bin/harness", "harness"), LICENSE],
+        scenarios: Some(library::PLACE),
+        environment: &["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+        entrypoint: &["/usr/bin/harness"],
+        command: &["run", library::PLACE],
         directory: "/",
     },
 ];
@@ -97,14 +120,14 @@ impl Image {
     ///
     /// # Errors
     /// An executable that is not there.
-    pub fn archive(&self, order: &Order, executables: &Executables) -> Result<Vec<u8>, Error> {
-        let layer = tar(&self.entries(executables)?, order.epoch)?;
+    pub fn archive(&self, order: &Order, stock: &Stock) -> Result<Vec<u8>, Error> {
+        let layer = tar(&self.entries(order, stock)?, order.epoch)?;
         let layer_digest = digest(&layer);
         // A tag takes no plus sign.
         let tag = order.version.given().replace('+', "-");
         let name = format!("{}:{tag}", self.repository);
-        let config = self.config(order, executables, &layer_digest).to_string().into_bytes();
-        let platform = json!({"architecture": executables.architecture.deb(), "os": "linux"});
+        let config = self.config(order, stock, &layer_digest).to_string().into_bytes();
+        let platform = json!({"architecture": stock.architecture.deb(), "os": "linux"});
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -142,17 +165,21 @@ impl Image {
         tar(&entries, order.epoch)
     }
 
-    fn entries(&self, executables: &Executables) -> Result<Vec<Entry>, Error> {
+    fn entries(&self, order: &Order, stock: &Stock) -> Result<Vec<Entry>, Error> {
         let entry = |row: &Row| -> Result<Entry, Error> {
-            let bytes = row.content.bytes(executables)?;
+            let bytes = row.content.bytes(row.path, stock)?;
             let kind = bytes.map_or(Kind::Directory, |bytes| Kind::File(bytes.to_vec()));
             Ok(Entry { path: row.path.trim_start_matches('/').to_owned(), mode: row.mode, kind })
         };
-        self.rows.iter().map(entry).collect()
+        let mut entries = self.rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        if let Some(place) = self.scenarios {
+            entries.extend(library::below(place, &order.scenarios)?);
+        }
+        Ok(entries)
     }
 
     /// The image's configuration (image-spec, config.md).
-    fn config(&self, order: &Order, executables: &Executables, layer: &str) -> Value {
+    fn config(&self, order: &Order, stock: &Stock, layer: &str) -> Value {
         let created = Timestamp::from_second(order.epoch.into()).unwrap_or_default().to_string();
         let mut config = json!({
             "Env": self.environment,
@@ -168,7 +195,7 @@ impl Image {
             config["Entrypoint"] = json!(self.entrypoint);
         }
         json!({
-            "architecture": executables.architecture.deb(),
+            "architecture": stock.architecture.deb(),
             "os": "linux",
             "created": created,
             "config": config,

@@ -9,6 +9,8 @@ pub mod deb;
 pub mod elf;
 mod error;
 pub mod image;
+pub mod library;
+pub mod manual;
 pub mod redhat;
 pub mod scriptlets;
 mod version;
@@ -35,6 +37,8 @@ pub struct Order {
     pub executables: PathBuf,
     /// Output of `cargo metadata --format-version 1`.
     pub metadata: PathBuf,
+    /// Folder of the scenario library.
+    pub scenarios: PathBuf,
     /// Cargo.lock, for the checksums of what the executables are made of.
     pub lock: PathBuf,
     /// The one time that all files carry, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
@@ -43,24 +47,25 @@ pub struct Order {
     pub out: PathBuf,
 }
 
-/// The executables by name, read once.
+/// What goes into packages: executables, read once, and what is made of their command lines.
 #[derive(Debug)]
-pub struct Executables {
-    /// What they run on; all the same.
+pub struct Stock {
+    /// What the executables run on; all the same.
     pub architecture: Architecture,
-    content: BTreeMap<&'static str, Vec<u8>>,
+    executables: BTreeMap<&'static str, Vec<u8>>,
+    manual: BTreeMap<String, Vec<u8>>,
 }
 
-impl Executables {
-    /// Reads every executable that [`contents::EXECUTABLES`] names.
+impl Stock {
+    /// Reads every executable that [`contents::EXECUTABLES`] names, and makes its manual.
     ///
     /// # Errors
     /// One that is missing, that needs a loader or libraries of its node, or that is for another architecture.
-    pub fn read(directory: &Path) -> Result<Self, Error> {
-        let mut content = BTreeMap::new();
+    pub fn gather(order: &Order) -> Result<Self, Error> {
+        let (mut executables, mut manual) = (BTreeMap::new(), BTreeMap::new());
         let mut architecture = None;
         for name in contents::EXECUTABLES {
-            let path = directory.join(name);
+            let path = order.executables.join(name);
             let bytes = read(&path)?;
             let found = elf::examine(&path, &bytes)?;
             if *architecture.get_or_insert(found) != found {
@@ -69,17 +74,29 @@ impl Executables {
                     problem: "is for another architecture than the others",
                 });
             }
-            content.insert(*name, bytes);
+            executables.insert(*name, bytes);
+            for format in [Format::Rpm, Format::Deb] {
+                manual.extend(manual::files(name, format, &order.version)?);
+            }
         }
-        Ok(Self { architecture: architecture.unwrap_or(Architecture::X86_64), content })
+        Ok(Self { architecture: architecture.unwrap_or(Architecture::X86_64), executables, manual })
     }
 
-    /// One of them.
+    /// One of the executables.
     ///
     /// # Errors
     /// A name that the table of executables does not have.
-    pub fn get(&self, name: &str) -> Result<&[u8], Error> {
-        let found = self.content.get(name).ok_or_else(|| Error::NotInTable(name.to_owned()))?;
+    pub fn executable(&self, name: &str) -> Result<&[u8], Error> {
+        let found = self.executables.get(name).ok_or_else(|| Error::NotInTable(name.to_owned()))?;
+        Ok(found)
+    }
+
+    /// A page of the manual, or a completion, by its path.
+    ///
+    /// # Errors
+    /// A path that no executable's has.
+    pub fn manual(&self, path: &str) -> Result<&[u8], Error> {
+        let found = self.manual.get(path).ok_or_else(|| Error::NotInTable(path.to_owned()))?;
         Ok(found)
     }
 }
@@ -89,20 +106,23 @@ impl Executables {
 /// # Errors
 /// An executable that cannot be shipped, input that cannot be read, a result that cannot be written.
 pub fn make(order: &Order) -> Result<Vec<String>, Error> {
-    let executables = Executables::read(&order.executables)?;
+    let stock = Stock::gather(order)?;
     let mut results: BTreeMap<String, (Vec<u8>, u32)> = BTreeMap::new();
     for product in Product::ALL {
-        let (name, bytes) = redhat::package(product, order, &executables)?;
+        let (name, bytes) = redhat::package(product, order, &stock)?;
         results.insert(name, (bytes, 0o644));
-        let (name, bytes) = deb::package(product, order, &executables)?;
+        let (name, bytes) = deb::package(product, order, &stock)?;
         results.insert(name, (bytes, 0o644));
     }
     for image in image::ALL {
-        results.insert(image.file_name(&order.version), (image.archive(order, &executables)?, 0o644));
+        results.insert(image.file_name(&order.version), (image.archive(order, &stock)?, 0o644));
     }
     results.insert(bill::file_name(&order.version), (bill::of_materials(order)?.into_bytes(), 0o644));
+    results.insert("LICENSE".to_owned(), (contents::LICENSE.as_bytes().to_vec(), 0o644));
+    results.insert(library::file_name(&order.version), (library::archive(order)?, 0o644));
+    results.insert(manual::file_name(&order.version), (manual::archive(order)?, 0o644));
     for name in contents::EXECUTABLES {
-        results.insert((*name).to_owned(), (executables.get(name)?.to_vec(), 0o755));
+        results.insert((*name).to_owned(), (stock.executable(name)?.to_vec(), 0o755));
     }
     let mut sums = String::new();
     for (name, (bytes, _)) in &results {

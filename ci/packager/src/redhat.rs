@@ -5,7 +5,7 @@ use rpm::{BuildConfig, CompressionWithLevel, Dependency, FileOptions, PackageBui
 use crate::contents::{Content, DESCRIPTION, Item, LICENSE_NAME, file_name, package as contents};
 use crate::error::Error;
 use crate::scriptlets;
-use crate::{Executables, Format, Order, Product};
+use crate::{Format, Order, Product, Stock};
 
 /// The shell that runs the scriptlets.
 const SHELL: &str = "/bin/sh";
@@ -13,14 +13,10 @@ const SHELL: &str = "/bin/sh";
 /// The package: its file's name and its bytes.
 ///
 /// # Errors
-/// An executable that is not there, or whatever the format refuses.
-pub fn package(
-    product: Product,
-    order: &Order,
-    executables: &Executables,
-) -> Result<(String, Vec<u8>), Error> {
-    let items = contents(product, Format::Rpm);
-    let architecture = executables.architecture.rpm();
+/// An executable or a page that is not there, or whatever the format refuses.
+pub fn package(product: Product, order: &Order, stock: &Stock) -> Result<(String, Vec<u8>), Error> {
+    let items = contents(product, Format::Rpm)?;
+    let architecture = stock.architecture.rpm();
     let mut builder = PackageBuilder::new(
         product.name(),
         order.version.upstream(),
@@ -41,7 +37,7 @@ pub fn package(
         builder.conflicts(Dependency::any(other));
     }
     for item in &items {
-        add(&mut builder, item, executables)?;
+        add(&mut builder, item, stock)?;
     }
     let scripts = scriptlets::rpm(product, &items);
     if let Some(script) = scripts.after_install {
@@ -55,19 +51,20 @@ pub fn package(
     }
     let mut bytes = Vec::new();
     builder.build()?.write(&mut bytes)?;
-    Ok((file_name(product, Format::Rpm, &order.version, executables), bytes))
+    Ok((file_name(product, Format::Rpm, &order.version, stock), bytes))
 }
 
-fn add(builder: &mut PackageBuilder, item: &Item, executables: &Executables) -> Result<(), Error> {
+fn add(builder: &mut PackageBuilder, item: &Item, stock: &Stock) -> Result<(), Error> {
     // Twelve bits: the table has nothing else.
     let mode = u16::try_from(item.mode).unwrap_or_default();
     let path = item.path.as_str();
-    match (item.content.bytes(executables)?, item.content) {
+    match (item.content.bytes(&item.path, stock)?, item.content) {
         (Some(bytes), content) => {
             let options = FileOptions::new(path).permissions(mode);
             let options = match content {
                 Content::Config(_) => options.config().noreplace(),
                 Content::License(_) => options.license(),
+                Content::Manual => options.doc(),
                 _ => options,
             };
             builder.with_file_contents(bytes, options)?;

@@ -7,28 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{Root, can_install, files_of, packages, succeed};
+use support::{Root, can_install, completions_of_zsh, dpkg, files_of, packages, succeed};
 
 const PACKAGES: [&str; 3] = ["nuage-cni-k8s", "nuage-cni-openshift", "nuage-cni-mesos"];
 
 fn file(package: &str, version: &str) -> PathBuf {
     packages().join(format!("{package}_{version}-1_amd64.deb"))
-}
-
-fn dpkg(root: &Root) -> Command {
-    fs::create_dir_all(root.path("/var/lib/dpkg/info")).unwrap();
-    fs::create_dir_all(root.path("/var/lib/dpkg/updates")).unwrap();
-    for empty in ["status", "available"] {
-        let path = root.path("/var/lib/dpkg").join(empty);
-        if !path.exists() {
-            fs::write(path, "").unwrap();
-        }
-    }
-    let mut command = Command::new("dpkg");
-    command.arg(format!("--root={}", root.directory().display())).env("DEBIAN_FRONTEND", "noninteractive");
-    // A question about a changed file would be put to nobody.
-    command.args(["--force-confdef", "--force-confold"]);
-    command
 }
 
 fn install(root: &Root, package: &Path) {
@@ -66,6 +50,7 @@ fn a_deb_is_installed_upgraded_removed_and_purged() {
         install(&root, &file(package, "1.0.0"));
         let mut expected = files_of(package);
         expected.push(format!("644 /usr/share/doc/{package}/copyright"));
+        expected.extend(completions_of_zsh(package, "vendor-completions"));
         expected.sort();
         assert_eq!(root.installed(), expected);
         assert_eq!(succeed(dpkg(&root).args(["--verify", package])), "", "the checksums hold");

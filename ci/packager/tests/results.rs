@@ -11,7 +11,7 @@ use std::process::Command;
 use nuage_packager::make;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use support::{order, packages};
+use support::{AARCH64, order, packages, placeholders};
 
 #[test]
 fn every_result_is_there_under_its_name_and_has_its_checksum() {
@@ -25,7 +25,12 @@ fn every_result_is_there_under_its_name_and_has_its_checksum() {
         // The v of v1.1.0 stays where no package manager reads it.
         "nuage-cni-docker-v1.1.0.tar",
         "nuage-emulator-docker-v1.1.0.tar",
+        "nuage-harness-docker-v1.1.0.tar",
+        "nuage-scenarios-v1.1.0.tar.gz",
         "nuage-cni-v1.1.0.cdx.json",
+        "nuage-cni-manual-v1.1.0.tar.gz",
+        "LICENSE",
+        "nuage-cni-install",
         "nuage-cni-k8s",
         "nuage-cni-openshift",
         "nuage-cni-mesos",
@@ -65,6 +70,21 @@ fn the_same_input_makes_the_same_bytes_in_another_folder_at_another_time() {
 }
 
 #[test]
+fn packages_and_images_are_for_the_machine_that_their_executables_are_for() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("out");
+    let mut order = order(scratch.path(), "1.1.0", &out);
+    order.executables = placeholders(scratch.path(), AARCH64);
+    let names = make(&order).unwrap();
+    for name in ["nuage-cni-k8s-1.1.0-1.aarch64.rpm", "nuage-cni-mesos_1.1.0-1_arm64.deb"] {
+        assert!(names.iter().any(|made| made == name), "{names:?}");
+    }
+    let image = fs::read(out.join("nuage-cni-docker-1.1.0.tar")).unwrap();
+    let arm = br#""architecture":"arm64""#;
+    assert!(image.windows(arm.len()).any(|window| window == arm));
+}
+
+#[test]
 fn the_bill_names_every_crate_with_licence_and_checksum_and_each_link_leads_somewhere() {
     let text = fs::read(packages().join("nuage-cni-v1.1.0.cdx.json")).unwrap();
     let bill: Value = serde_json::from_slice(&text).unwrap();
@@ -99,7 +119,9 @@ fn the_bill_names_every_crate_with_licence_and_checksum_and_each_link_leads_some
 
 #[test]
 fn an_image_archive_is_an_oci_layout_whose_digests_hold() {
-    for archive in ["nuage-cni-docker-v1.1.0.tar", "nuage-emulator-docker-v1.1.0.tar"] {
+    for archive in
+        ["nuage-cni-docker-v1.1.0.tar", "nuage-emulator-docker-v1.1.0.tar", "nuage-harness-docker-v1.1.0.tar"]
+    {
         let mut blobs = std::collections::BTreeMap::new();
         let bytes = fs::read(packages().join(archive)).unwrap();
         for entry in tar::Archive::new(&bytes[..]).entries().unwrap() {

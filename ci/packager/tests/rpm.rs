@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{EPOCH, Root, can_install, files_of, packages, succeed};
+use support::{EPOCH, Root, can_install, completions_of_zsh, files_of, packages, rpm, succeed};
 
 const PACKAGES: [&str; 3] = ["nuage-cni-k8s", "nuage-cni-openshift", "nuage-cni-mesos"];
 
@@ -18,13 +18,6 @@ fn file(package: &str, version: &str) -> PathBuf {
 
 fn query(arguments: &[&str], package: &Path) -> String {
     succeed(Command::new("rpm").arg("-qp").args(arguments).arg(package))
-}
-
-/// rpm on a root directory, whose database is its own.
-fn rpm(root: &Root) -> Command {
-    let mut command = Command::new("rpm");
-    command.arg("--root").arg(root.directory()).args(["--dbpath", "/var/lib/rpm"]);
-    command
 }
 
 fn install(root: &Root, how: &str, package: &Path) {
@@ -55,11 +48,14 @@ fn rpms_are_whole_and_say_what_they_are() {
         configuration.sort();
         let mut expected: Vec<String> = files_of(package)
             .iter()
-            .filter_map(|line| line.strip_prefix("644 ").filter(|path| !path.ends_with(".service")))
+            .filter_map(|line| line.strip_prefix("644 "))
+            .filter(|path| path.starts_with("/etc/") && !path.ends_with(".service") || path.contains("/vsp-"))
             .map(str::to_owned)
             .collect();
         expected.sort();
         assert_eq!(configuration, expected, "configuration is marked");
+        let documents = query(&["-d"], &path);
+        assert!(documents.contains(&format!("/usr/share/man/man8/{package}.8.gz\n")), "{documents}");
         let owners = query(&["--queryformat", "[%{FILEUSERNAME}:%{FILEGROUPNAME}\n]"], &path);
         assert!(owners.lines().all(|owner| owner == "root:root"), "{owners}");
     }
@@ -76,6 +72,7 @@ fn an_rpm_is_installed_upgraded_and_removed_and_leaves_nothing_but_what_an_opera
         install(&root, "-i", &file(package, "1.0.0"));
         let mut expected = files_of(package);
         expected.push(format!("644 /usr/share/licenses/{package}/LICENSE"));
+        expected.extend(completions_of_zsh(package, "site-functions"));
         expected.sort();
         assert_eq!(root.installed(), expected);
         succeed(rpm(&root).args(["-V", "--nodeps", package]));
@@ -95,7 +92,10 @@ fn an_rpm_is_installed_upgraded_and_removed_and_leaves_nothing_but_what_an_opera
         // What an operator changed, and what attached containers need.
         assert_eq!(left, ["/etc/default/nuage-cni.yaml.rpmsave", "/var/lib/nuage-cni/entry"]);
         assert!(!root.path("/run/nuage-cni").exists(), "locks and sockets go");
-        assert!(!root.path("/opt/cni").exists() && !root.path("/etc/cni").exists(), "own directories go");
+        for own in ["/opt/cni", "/etc/cni", "/usr/share/fish", "/usr/share/zsh", "/usr/share/bash-completion"]
+        {
+            assert!(!root.path(own).exists(), "{own} goes");
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::Command;
+use nuage_packager::contents::EXECUTABLES;
+use nuage_packager::manual;
 use support::{dist, packages};
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
@@ -23,6 +26,12 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// The variables that an executable's help tells of: an operator's, no test's.
+fn documented(command: &Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()));
+    own.chain(command.get_subcommands().flat_map(documented)).collect()
+}
+
 /// Every environment variable of this project's own that a source, a test or a script names.
 fn switches(top: &Path) -> BTreeSet<String> {
     let mut paths = Vec::new();
@@ -36,13 +45,10 @@ fn switches(top: &Path) -> BTreeSet<String> {
             names.insert(rest[..end].trim_end_matches('_').to_owned());
         }
     }
-    // What the harness and operators do use: variables of the original's installer and the build's folder.
-    names.retain(|name| {
-        !matches!(
-            name.as_str(),
-            "NUAGE" | "NUAGE_VSP_CONFIG" | "NUAGE_CNI_YAML_CONFIG" | "NUAGE_TOKEN" | "NUAGE_CLUSTER_NW_CIDR"
-        )
-    });
+    for executable in EXECUTABLES {
+        let documented = documented(&manual::command(executable).unwrap());
+        names.retain(|name| !documented.iter().any(|documented| documented.starts_with(name)));
+    }
     names
 }
 
@@ -75,7 +81,7 @@ fn no_switch_of_a_test_no_fault_and_no_path_of_the_build_is_in_what_a_node_gets(
     let (switches, faults) = (switches(&top), faults(&top));
     assert!(switches.contains("NUAGE_DIST_DIR"), "{switches:?}");
     assert!(faults.len() > 10, "{faults:?}");
-    for name in nuage_packager::contents::EXECUTABLES {
+    for name in EXECUTABLES {
         if matches!(*name, "emulator" | "harness") {
             continue;
         }

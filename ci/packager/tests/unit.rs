@@ -11,7 +11,7 @@ use nuage_packager::{Format, Product};
 const MOST_EXPOSED: u32 = 25;
 
 fn unit(product: Product) -> &'static str {
-    let items = package(product, Format::Rpm);
+    let items = package(product, Format::Rpm).unwrap();
     let item = items.iter().find(|item| item.path.ends_with("/nuage-cni.service")).unwrap();
     match item.content {
         Content::Text(text) => text,

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::containers::{Containers, Life, PodInfo, Word};
-use super::judge::{Facts, Pod as PodFact, Presence, Verdict, judge};
-use super::subject::{Owner, Subject, boot_fact, found_fact, journal_fact, rows_fact};
+use super::facts::{boot_fact, found_fact, journal_fact, rows_fact, sandbox_fact};
+use super::judge::{Boot, Facts, Journal as JournalFact, Pod as PodFact, Presence, Verdict, judge};
+use super::subject::{Owner, Subject};
 use crate::attach::release::{Notice, release};
 use crate::call::Call;
 use crate::config::NodeConfig;
@@ -91,18 +92,10 @@ impl Hands<'_> {
             Ok(guard) => guard,
             Err(outcome) => return outcome,
         };
-        let (facts, pod) = match self.look_again(subject).await {
-            Ok(looked) => looked,
-            Err(error) => return Outcome::Failed(error),
-        };
+        let Again { facts, pod, silence } = self.look_again(subject).await;
         let again = judge(facts);
         if !matches!(again.verdict, Verdict::Candidate | Verdict::Release) {
-            return match &pod {
-                Word::Silent(reason) if matches!(subject.owner, Owner::Pod(_)) => {
-                    Outcome::Unconfirmed(reason.clone())
-                }
-                _ => Outcome::Spared(again.reason),
-            };
+            return silence.map_or(Outcome::Spared(again.reason), Outcome::Unconfirmed);
         }
         let request = request(subject);
         let log = CallLog::of_audit(self.host, self.node, Some(&subject.identity));
@@ -143,8 +136,8 @@ impl Hands<'_> {
         }
     }
 
-    /// The facts as they are now, and what the pod's origin says of it.
-    async fn look_again(&self, subject: &Subject) -> Result<(Facts, Word<Option<PodInfo>>), Error> {
+    /// The facts as they are now.
+    async fn look_again(&self, subject: &Subject) -> Again {
         let name = &subject.identity.port_name;
         let link = match self.host.links.find(None, name).await {
             Ok(Some(_)) => Presence::There,
@@ -160,15 +153,27 @@ impl Hands<'_> {
             ),
             ..subject.facts
         };
+        let mut silence = None;
+        // What was not asked before is not asked now, nor where the answer makes no difference.
+        let is_dead_anyway = facts.journal == JournalFact::Owed || facts.boot == Boot::Another;
+        let is_asked = !is_dead_anyway && subject.owner.is_runtimes_business(self.orchestrator);
+        if is_asked && let Some(word) = self.containers.sandboxes().await {
+            facts.sandbox = sandbox_fact(word.told(), &subject.identity, link);
+            silence = word.silence().map(str::to_owned);
+        }
         let Owner::Pod(pod) = &subject.owner else {
-            return Ok((facts, Word::Silent("it has no pod that can be asked for".to_owned())));
+            let nobody = Word::Silent("it has no pod that can be asked for".to_owned());
+            return Again { facts, pod: nobody, silence };
         };
         let found = self.containers.look_again(pod).await;
         facts.pod = match &found {
-            Word::Silent(_) => PodFact::Unknown,
+            Word::Silent(reason) => {
+                silence = Some(reason.clone());
+                PodFact::Unknown
+            }
             Word::Told(found) => found_fact(pod, found.as_ref().filter(|found| is_same(pod, found))),
         };
-        Ok((facts, found))
+        Again { facts, pod: found, silence }
     }
 
     /// Writes rows again that the switch has lost: with the same names and MAC, and the pod's address as a fixed one.
@@ -205,6 +210,15 @@ impl Hands<'_> {
             Err(error) => Outcome::Failed(error),
         }
     }
+}
+
+/// What is known of an attachment once it was looked at again.
+struct Again {
+    facts: Facts,
+    /// What its pod's origin says of it.
+    pod: Word<Option<PodInfo>>,
+    /// Why somebody who could say more does not.
+    silence: Option<String>,
 }
 
 /// The lock of a sandbox, unless somebody holds it or has changed the attachment since the pass looked.

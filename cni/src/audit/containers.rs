@@ -2,9 +2,12 @@
 //! is silence with a reason, never an empty answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::news::News;
 use crate::orchestrator::Pod;
 
 /// What a witness says.
@@ -126,8 +129,20 @@ pub type Sandboxes = BTreeMap<String, bool>;
 pub struct Testimony {
     /// The pods of this node.
     pub pods: Word<Pods>,
-    /// The sandboxes of this node.
-    pub sandboxes: Word<Sandboxes>,
+    /// The sandboxes of this node; absent where there is no runtime to ask.
+    pub sandboxes: Option<Word<Sandboxes>>,
+}
+
+impl Testimony {
+    /// The sandboxes, where the runtime has told them.
+    pub fn sandboxes(&self) -> Option<&Sandboxes> {
+        self.sandboxes.as_ref()?.told()
+    }
+
+    /// Why a runtime that was asked has not told its sandboxes.
+    pub fn runtimes_silence(&self) -> Option<&str> {
+        self.sandboxes.as_ref()?.silence()
+    }
 }
 
 /// Asks for what runs on this node.
@@ -138,6 +153,52 @@ pub trait Containers: Send + Sync {
 
     /// Asks for one pod by its name, at its origin and not from memory. `Told(None)`: there is no such pod.
     async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>>;
+
+    /// Asks the runtime for its sandboxes, if there is one.
+    async fn sandboxes(&self) -> Option<Word<Sandboxes>>;
+
+    /// Tells whoever looks at a pod; whether it is worth telling more. `now` is the time of day.
+    async fn tell(&self, news: &News, now: Duration) -> bool;
+}
+
+/// A container runtime that can be asked.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Its sandboxes, now.
+    async fn sandboxes(&self) -> Word<Sandboxes>;
+}
+
+/// Who knows the pods, and a runtime beside.
+pub struct WithRuntime {
+    pods: Arc<dyn Containers>,
+    runtime: Arc<dyn Runtime>,
+}
+
+impl WithRuntime {
+    /// Asks `pods` for pods, and `runtime` for sandboxes.
+    pub fn new(pods: Arc<dyn Containers>, runtime: Arc<dyn Runtime>) -> Self {
+        Self { pods, runtime }
+    }
+}
+
+#[async_trait]
+impl Containers for WithRuntime {
+    async fn observe(&self) -> Testimony {
+        let Testimony { pods, .. } = self.pods.observe().await;
+        Testimony { pods, sandboxes: Some(self.runtime.sandboxes().await) }
+    }
+
+    async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>> {
+        self.pods.look_again(pod).await
+    }
+
+    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
+        Some(self.runtime.sandboxes().await)
+    }
+
+    async fn tell(&self, news: &News, now: Duration) -> bool {
+        self.pods.tell(news, now).await
+    }
 }
 
 /// Nobody who could be asked: only what the node itself knows counts.
@@ -154,10 +215,18 @@ impl Unasked {
 #[async_trait]
 impl Containers for Unasked {
     async fn observe(&self) -> Testimony {
-        Testimony { pods: Word::Silent(self.0.clone()), sandboxes: Word::Silent(self.0.clone()) }
+        Testimony { pods: Word::Silent(self.0.clone()), sandboxes: None }
     }
 
     async fn look_again(&self, _pod: &Pod) -> Word<Option<PodInfo>> {
         Word::Silent(self.0.clone())
+    }
+
+    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
+        None
+    }
+
+    async fn tell(&self, _news: &News, _now: Duration) -> bool {
+        false
     }
 }

@@ -11,6 +11,7 @@
 //! | · | · | · | finished | · | · | candidate | `pod_finished`: it owns no port |
 //! | · | · | · | on the host's network | · | · | candidate | `pod_on_host_network`: it owns no port |
 //! | · | · | ready | · | · | · | **live** | `sandbox_ready` |
+//! | · | · | not ready, gone | · | there | inhabited | keep | `namespace_inhabited`: who does not know it may not see all |
 //! | · | · | not ready | · | · | · | candidate | `sandbox_not_ready`: its DEL was due before |
 //! | · | · | gone | · | · | · | candidate | `sandbox_gone` |
 //! | intent | · | nobody asked | · | · | · | candidate | `unfinished_add`: its ADD has ended (its lock is free) and never succeeded |
@@ -18,7 +19,7 @@
 //! | · | · | nobody asked | pending, running, static, someone's, no pod's, unknown | there | · | **live** | `link_there` |
 //! | · | · | nobody asked | · | unknown | · | keep | `links_unknown` |
 //! | · | · | nobody asked | unknown | not there | · | keep | `pods_unknown`: one witness is silent |
-//! | · | · | nobody asked | pending, running, static, someone's, no pod's | not there | there | keep | `namespace_there` |
+//! | · | · | nobody asked | pending, running, static, someone's, no pod's | not there | there, inhabited | keep | `namespace_there` |
 //! | · | · | nobody asked | pending, running, static, someone's, no pod's | not there | gone, unknown | candidate | `link_gone`: the kernel took it with its sandbox |
 //!
 //! **live** is `keep` where all rows are on the switch. Where some are not, it is `restore` if the journal can write them again
@@ -77,6 +78,19 @@ pub enum Presence {
     Gone,
 }
 
+/// Whether a network namespace is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Namespace {
+    /// Nobody can tell.
+    Unknown,
+    /// It is, and a process is in it.
+    Inhabited,
+    /// It is.
+    There,
+    /// It is not.
+    Gone,
+}
+
 /// What the journal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Journal {
@@ -128,7 +142,7 @@ pub struct Facts {
     /// Its record's boot.
     pub boot: Boot,
     /// The network namespace that its record names.
-    pub namespace: Presence,
+    pub namespace: Namespace,
     /// Its rows.
     pub rows: Rows,
 }
@@ -196,6 +210,11 @@ pub fn judge(facts: Facts) -> Judgement {
     }
     match facts.sandbox {
         Sandbox::Ready => return live(facts, "sandbox_ready"),
+        Sandbox::NotReady | Sandbox::Gone
+            if facts.link == Presence::There && facts.namespace == Namespace::Inhabited =>
+        {
+            return because(Keep, "namespace_inhabited");
+        }
         Sandbox::NotReady => return because(Candidate, "sandbox_not_ready"),
         Sandbox::Gone => return because(Candidate, "sandbox_gone"),
         Sandbox::Unknown => {}
@@ -210,7 +229,7 @@ pub fn judge(facts: Facts) -> Judgement {
         (Presence::There, ..) => live(facts, "link_there"),
         (Presence::Unknown, ..) => because(Keep, "links_unknown"),
         (Presence::Gone, Pod::Unknown, _) => because(Keep, "pods_unknown"),
-        (Presence::Gone, _, Presence::There) => because(Keep, "namespace_there"),
+        (Presence::Gone, _, Namespace::There | Namespace::Inhabited) => because(Keep, "namespace_there"),
         (Presence::Gone, ..) => because(Candidate, "link_gone"),
     }
 }
@@ -245,6 +264,8 @@ mod tests {
     ];
     const SANDBOXES: [Sandbox; 4] = [Sandbox::Unknown, Sandbox::Ready, Sandbox::NotReady, Sandbox::Gone];
     const PRESENCES: [Presence; 3] = [Presence::Unknown, Presence::There, Presence::Gone];
+    const NAMESPACES: [Namespace; 4] =
+        [Namespace::Unknown, Namespace::Inhabited, Namespace::There, Namespace::Gone];
     const JOURNALS: [Journal; 5] =
         [Journal::Absent, Journal::Unreadable, Journal::Intent, Journal::Attached, Journal::Owed];
     const BOOTS: [Boot; 3] = [Boot::Unknown, Boot::This, Boot::Another];
@@ -252,7 +273,7 @@ mod tests {
 
     /// Every combination of facts.
     fn all() -> impl Iterator<Item = Facts> {
-        let count = PODS.len() * 4 * 3 * 5 * 3 * 3 * 3;
+        let count = PODS.len() * 4 * 3 * 5 * 3 * 4 * 3;
         (0..count).map(|number| {
             let mut rest = number;
             let mut digit = |base: usize| {
@@ -266,7 +287,7 @@ mod tests {
                 link: PRESENCES[digit(3)],
                 journal: JOURNALS[digit(5)],
                 boot: BOOTS[digit(3)],
-                namespace: PRESENCES[digit(3)],
+                namespace: NAMESPACES[digit(4)],
                 rows: ROWS[digit(3)],
             }
         })
@@ -289,6 +310,20 @@ mod tests {
                 && facts.boot != Boot::Another
         }) {
             assert!(!is_against(judge(facts).verdict), "{facts:?}: {:?}", judge(facts));
+        }
+    }
+
+    #[test]
+    fn whatever_a_runtime_leaves_out_is_not_touched_while_a_process_lives_in_it() {
+        for facts in all().filter(|facts| {
+            facts.link == Presence::There
+                && facts.namespace == Namespace::Inhabited
+                && !matches!(facts.pod, Pod::Finished | Pod::HostNetwork)
+                && facts.sandbox != Sandbox::Unknown
+                && facts.journal != Journal::Owed
+                && facts.boot != Boot::Another
+        }) {
+            assert!(!is_against(judge(facts).verdict), "{facts:?}");
         }
     }
 

@@ -19,16 +19,17 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::ServiceExt as _;
 
 use super::backoff::{Backoff, spread};
-use super::containers::{Containers, Life, PodInfo, Pods, Testimony, Word};
+use super::containers::{Containers, Life, PodInfo, Pods, Sandboxes, Testimony, Word};
+use super::events::Events;
+use super::news::News;
 use super::node_name;
+use super::peer::{Clients, describe, whole};
 use crate::config::VspConfig;
-use crate::host::{BoxBody, BoxError, Host, HttpService, TlsIdentity};
+use crate::host::{BoxBody, BoxError, Host};
 use crate::orchestrator::Pod;
 
 /// Pods a page: a page of large pods is a few megabytes, and is in memory while it is read.
 const PAGE: u32 = 100;
-/// No page or object is longer, in bytes.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// How long one exchange that is no watch may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// After so long everything is listed anew: an event that was lost costs no more.
@@ -84,8 +85,10 @@ pub struct ApiServer(Arc<Shared>);
 struct Shared {
     host: Host,
     vsp: VspConfig,
-    /// The last client, and for which identity.
-    client: Mutex<Option<(Vec<u8>, HttpService)>>,
+    clients: Clients,
+    events: Events,
+    /// What the node is called, once that is known; for events.
+    name: Mutex<String>,
     watch: Mutex<Watch>,
 }
 
@@ -109,33 +112,26 @@ struct Watch {
     trouble: String,
 }
 
-/// A body, whole and within its bound.
-async fn whole(mut body: BoxBody) -> Result<Bytes, String> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| describe(&*error))?;
-        bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-        if bytes.len() > MAX_ANSWER_BYTES {
-            return Err(format!("an answer of more than {MAX_ANSWER_BYTES} bytes"));
-        }
-    }
-    Ok(bytes.into())
-}
-
-/// What tells one identity from another.
-fn fingerprint(identity: &TlsIdentity) -> Vec<u8> {
-    let client = identity.client.as_ref().map(|(chain, key)| [chain.as_slice(), key].concat());
-    [identity.authorities.as_slice(), &client.unwrap_or_default()].concat()
-}
-
 impl ApiServer {
     /// The API server of the vsp file.
     pub fn new(host: Host, vsp: VspConfig) -> Self {
-        Self(Arc::new(Shared { host, vsp, client: Mutex::default(), watch: Mutex::default() }))
+        Self(Arc::new(Shared {
+            host,
+            vsp,
+            clients: Clients::default(),
+            events: Events::default(),
+            name: Mutex::default(),
+            watch: Mutex::default(),
+        }))
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
         self.0.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the watch stands: then the API server is there.
+    pub(super) fn watch_stands(&self) -> bool {
+        self.watch().stands
     }
 
     /// A client of `kube` over our seam.
@@ -150,22 +146,11 @@ impl ApiServer {
         kube::Client::new(service, "default")
     }
 
-    fn service(&self, identity: &TlsIdentity) -> Result<HttpService, BoxError> {
-        let mut client = self.0.client.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = fingerprint(identity);
-        if let Some((_, service)) = client.as_ref().filter(|(known, _)| *known == wanted) {
-            return Ok(service.clone());
-        }
-        let service = self.0.host.http.client(identity)?;
-        *client = Some((wanted, service.clone()));
-        Ok(service)
-    }
-
     /// One exchange. A watch's answer is handed on as it comes; every other is read here, within its time and bound.
     async fn send(&self, request: Request<kube::client::Body>) -> Result<Response<BoxBody>, BoxError> {
         let config = self.0.vsp.kubeconfig(&*self.0.host.files)?;
         let told = |error: BoxError| describe(&*error);
-        let service = self.service(&config.identity).map_err(told)?;
+        let service = self.0.clients.get(&self.0.host, Some(&config.identity)).map_err(told)?;
         let (mut head, body) = request.into_parts();
         let path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         head.uri = format!("{}{path}", config.server).parse()?;
@@ -198,6 +183,16 @@ impl ApiServer {
             Ok(found) => Word::Told(found.as_ref().map(read)),
             Err(error) => Word::Silent(describe(&error)),
         }
+    }
+
+    /// Tells of a pod by an Event.
+    async fn tell(&self, news: &News, now: Duration) -> bool {
+        let name = self.0.name.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.0.events.tell(&self.client(), &name, news, now).await
+    }
+
+    fn is_called(&self, name: &str) {
+        name.clone_into(&mut self.0.name.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// All pods of a node, now.
@@ -263,6 +258,7 @@ impl ApiServer {
     /// Watches for ever.
     async fn follow(&self, given: Option<String>) {
         let node = &self.find_name(given).await;
+        self.is_called(node);
         let config = watcher::Config::default().fields(&of_node(node)).page_size(PAGE);
         let mut backoff = Backoff::new(format!("{node}/api"), FIRST_PAUSE, LONGEST_PAUSE);
         loop {
@@ -311,21 +307,6 @@ fn of_node(node: &str) -> String {
     format!("spec.nodeName={node}")
 }
 
-/// An error with its causes, on one line. kube's own say nothing of credentials: they never see them.
-pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    const SHOWN: usize = 300;
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).take(SHOWN).collect()
-}
-
 /// Pods by a list at each observation: for a single pass.
 #[derive(Debug)]
 pub struct ListedPods {
@@ -336,22 +317,27 @@ pub struct ListedPods {
 impl ListedPods {
     /// The pods of `node`.
     pub fn new(api: ApiServer, node: String) -> Self {
+        api.is_called(&node);
         Self { api, node }
     }
-}
-
-fn no_runtime() -> Word<super::containers::Sandboxes> {
-    Word::Silent("no runtime is asked".to_owned())
 }
 
 #[async_trait]
 impl Containers for ListedPods {
     async fn observe(&self) -> Testimony {
-        Testimony { pods: self.api.list(&self.node).await, sandboxes: no_runtime() }
+        Testimony { pods: self.api.list(&self.node).await, sandboxes: None }
     }
 
     async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>> {
         self.api.get(pod).await
+    }
+
+    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
+        None
+    }
+
+    async fn tell(&self, news: &News, now: Duration) -> bool {
+        self.api.tell(news, now).await
     }
 }
 
@@ -388,10 +374,18 @@ impl Containers for WatchedPods {
             }
             _ => Word::Silent(watch.trouble.clone()),
         };
-        Testimony { pods, sandboxes: no_runtime() }
+        Testimony { pods, sandboxes: None }
     }
 
     async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>> {
         self.api.get(pod).await
+    }
+
+    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
+        None
+    }
+
+    async fn tell(&self, news: &News, now: Duration) -> bool {
+        self.api.tell(news, now).await
     }
 }

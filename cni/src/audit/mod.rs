@@ -6,12 +6,19 @@ pub mod act;
 pub mod backoff;
 pub mod cli;
 pub mod containers;
+pub mod cri;
+mod events;
+mod facts;
 pub mod judge;
 pub mod kubernetes;
 pub mod ledger;
+pub mod mesos;
 pub mod metrics;
+pub mod news;
 pub mod node_name;
+mod peer;
 pub mod plan;
+pub mod reachable;
 pub mod report;
 pub mod run;
 pub mod service;
@@ -29,19 +36,21 @@ use tokio::time::{Instant, sleep};
 use crate::call::Call;
 use crate::config::NodeConfig;
 use crate::error::Error;
-use crate::host::{Host, LockGuard};
-use crate::journal::{Entry, Journal, State, boot_id};
+use crate::host::{Host, LockGuard, Namespaces};
+use crate::journal::{Entry, Journal, Record, State, boot_id};
 use crate::log::CallLog;
 use crate::orchestrator::Orchestrator;
 use crate::protocol::{Command, NetworkConfig, Request};
 use crate::vrs::Vrs;
 use act::{Hands, Outcome};
 use backoff::Backoff;
-use containers::{Containers, Word};
-use judge::{Presence, Verdict};
+use containers::{Containers, Testimony, Word};
+use facts::sandbox_fact;
+use judge::{Presence, Sandbox, Verdict};
 use ledger::Ledger;
+use news::{Allowance, News};
 use plan::plan;
-use report::{Action, Kind, Report};
+use report::{Action, Kind, Remembered, Report};
 use subject::{Observation, Subject, subjects};
 
 /// How long a pass may take in all. A node full of debts is paid in several.
@@ -73,6 +82,7 @@ pub struct Auditor {
     held: bool,
     debts: BTreeMap<String, Debt>,
     differing: BTreeSet<String>,
+    allowance: Allowance,
 }
 
 /// A debt that could not be paid yet.
@@ -106,6 +116,7 @@ impl Auditor {
             held: false,
             debts: BTreeMap::new(),
             differing: BTreeSet::new(),
+            allowance: Allowance::new(),
         }
     }
 
@@ -126,7 +137,7 @@ impl Auditor {
         let (subjects, foreign) = subjects(&observation);
         let mut ledger =
             self.unsaved.clone().unwrap_or_else(|| Ledger::load(&*self.host.files, &node.state_dir));
-        self.note(&mut ledger, &subjects);
+        self.note(&mut ledger, &subjects, observation.testimony.runtimes_silence().is_some());
         let plan = plan(&subjects, &ledger, node.stale_timeout, self.held, mode.confirmed);
         let mut report = Report {
             foreign,
@@ -143,8 +154,15 @@ impl Auditor {
             let acting = Acting { vrs: &vrs, deadline };
             self.act(&acting, &subjects, &plan, &mut ledger, &mut report).await;
             report.doubts.extend(unconfirmed(&report.actions));
-            self.tell_differences(&subjects);
+            let mut news = restored(&subjects, &report.actions);
+            news.extend(self.tell_differences(&subjects));
+            report.remembered = Remembered {
+                sightings: ledger.iter().count(),
+                debts: self.debts.len(),
+                differences: self.differing.len(),
+            };
             self.save(ledger);
+            self.spread(news).await;
         }
         report.took = started.elapsed();
         Ok(report)
@@ -206,7 +224,8 @@ impl Auditor {
             Ok(names) => Word::Told(names.into_iter().collect::<BTreeSet<String>>()),
             Err(error) => Word::Silent(format!("the kernel does not tell its links: {error}")),
         };
-        let namespaces = self.namespaces(&entries, &links).await;
+        let testimony = self.containers.observe().await;
+        let namespaces = self.namespaces(&entries, &links, &testimony).await;
         Ok(Observation {
             orchestrator: self.orchestrator,
             journal: entries,
@@ -214,37 +233,49 @@ impl Auditor {
             links,
             namespaces,
             boot_id: boot_id(&*self.host.files),
-            testimony: self.containers.observe().await,
+            testimony,
         })
     }
 
-    /// The last witness is asked only where it can make a difference: a link is gone whose sandbox was up.
+    /// The last witness is asked only where it can make a difference: a link is gone whose sandbox was up, or one is there whose
+    /// sandbox the runtime does not call ready.
     async fn namespaces(
         &self,
         entries: &BTreeMap<String, Entry>,
         links: &Word<BTreeSet<String>>,
-    ) -> Word<BTreeSet<u64>> {
-        let gone = |name: &String| links.told().is_some_and(|links| !links.contains(name));
-        let mut attached = entries
+        testimony: &Testimony,
+    ) -> Word<Namespaces> {
+        let Some(links) = links.told() else { return Word::Silent("nobody asked".to_owned()) };
+        let contradicts = |name: &String, record: &Record| {
+            let link = if links.contains(name) { Presence::There } else { Presence::Gone };
+            match link {
+                Presence::There => matches!(
+                    sandbox_fact(testimony.sandboxes(), &record.identity(), link),
+                    Sandbox::NotReady | Sandbox::Gone
+                ),
+                Presence::Gone | Presence::Unknown => record.state == State::Attached,
+            }
+        };
+        let asked = entries
             .iter()
-            .filter(|(_, entry)| matches!(entry, Entry::Record(record) if record.state == State::Attached));
-        if !attached.any(|(name, _)| gone(name)) {
+            .any(|(name, entry)| matches!(entry, Entry::Record(record) if contradicts(name, record)));
+        if !asked {
             return Word::Silent("nobody asked".to_owned());
         }
         match self.host.links.namespaces().await {
-            Ok(inodes) => Word::Told(inodes.into_iter().collect()),
+            Ok(found) => Word::Told(found),
             Err(error) => Word::Silent(format!("the kernel does not tell its namespaces: {error}")),
         }
     }
 
     /// Writes sightings down, and takes back those of what is well.
-    fn note(&self, ledger: &mut Ledger, subjects: &[Subject]) {
+    fn note(&self, ledger: &mut Ledger, subjects: &[Subject], runtime_is_silent: bool) {
         let now = self.host.clock.now();
         for subject in subjects {
             let port = &subject.identity.port_name;
             if subject.judgement.verdict != Verdict::Candidate {
                 // Silence is no sign of life: what was seen before still counts once there is a word again.
-                if !subject.is_unheard_of() {
+                if !subject.is_unheard_of(runtime_is_silent) {
                     ledger.forget(port);
                 }
                 continue;
@@ -337,8 +368,18 @@ impl Auditor {
         }
     }
 
+    /// Tells whoever looks at the pods, as far as that is allowed.
+    async fn spread(&mut self, news: Vec<News>) {
+        for one in news {
+            if !self.allowance.take() || !self.containers.tell(&one, self.host.clock.now()).await {
+                return;
+            }
+        }
+    }
+
     /// Another address than the pod's is told once and never applied.
-    fn tell_differences(&mut self, subjects: &[Subject]) {
+    fn tell_differences(&mut self, subjects: &[Subject]) -> Vec<News> {
+        let mut news = Vec::new();
         let mut differing = BTreeSet::new();
         for subject in subjects {
             let Some((mine, other)) = subject.difference() else { continue };
@@ -349,10 +390,19 @@ impl Auditor {
                     "the switch has another address than the pod",
                     &[("pod_has", &mine), ("switch_has", &other)],
                 );
+                news.extend(subject.identity.pod.clone().map(|pod| News {
+                    pod,
+                    reason: "AddressDiffers",
+                    message: format!(
+                        "The pod has {mine}, and the virtual switch has {other} for its port {port}."
+                    ),
+                    is_warning: true,
+                }));
             }
             differing.insert(port.clone());
         }
         self.differing = differing;
+        news
     }
 
     fn save(&mut self, ledger: Ledger) {
@@ -393,6 +443,25 @@ fn action(subject: &Subject, kind: Kind, outcome: Outcome) -> Action {
     }
 }
 
+/// What is told of pods whose rows were written again.
+fn restored(subjects: &[Subject], actions: &[Action]) -> Vec<News> {
+    let done = actions
+        .iter()
+        .filter(|action| action.kind == Kind::Restore && matches!(action.outcome, Outcome::Done));
+    let done: BTreeSet<&str> = done.map(|action| action.port.as_str()).collect();
+    let repaired = subjects.iter().filter(|subject| done.contains(subject.identity.port_name.as_str()));
+    repaired
+        .filter_map(|subject| {
+            let message = format!(
+                "The virtual switch had lost the pod's port {}; it has it again.",
+                subject.identity.port_name
+            );
+            let pod = subject.identity.pod.clone()?;
+            Some(News { pod, reason: "AttachmentRestored", message, is_warning: false })
+        })
+        .collect()
+}
+
 fn planned(subjects: &[Subject], plan: &plan::Plan) -> Vec<Action> {
     let steps = plan.restore.iter().chain(&plan.release).filter_map(|index| subjects.get(*index));
     steps.map(|subject| action(subject, kind(subject), Outcome::Planned)).collect()
@@ -416,7 +485,25 @@ fn doubts(observation: &Observation, subjects: &[Subject]) -> Vec<String> {
     if observation.orchestrator != Orchestrator::Mesos {
         doubts.extend(pods.silence().map(|reason| format!("the pods of this node are not known: {reason}")));
     }
+    let testimony = &observation.testimony;
+    doubts.extend(
+        testimony
+            .runtimes_silence()
+            .map(|reason| format!("the sandboxes of this node are not known: {reason}")),
+    );
+    let inhabited =
+        subjects.iter().filter(|subject| subject.judgement.reason == "namespace_inhabited").count();
+    if inhabited > 0 {
+        doubts.push(format!(
+            "processes live in {inhabited} sandboxes that the runtime does not tell of: may it be asked for all of them?"
+        ));
+    }
     let links = subjects.iter().filter(|subject| subject.facts.link == Presence::There).count();
+    if links > 0 && testimony.sandboxes().is_some_and(containers::Sandboxes::is_empty) {
+        doubts.push(format!(
+            "the runtime knows no sandbox on this node, and {links} links are there: that is not believed"
+        ));
+    }
     if links > 0 && pods.told().is_some_and(containers::Pods::is_empty) {
         doubts.push(format!(
             "no pod is said to be on this node, and {links} links are there: that is not believed"

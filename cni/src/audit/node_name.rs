@@ -5,7 +5,8 @@ use kube::api::{Api, ListParams};
 use kube::core::{ApiResource, DynamicObject};
 
 use super::containers::Word;
-use super::kubernetes::{ApiServer, describe};
+use super::kubernetes::ApiServer;
+use super::peer::describe;
 use crate::host::Files;
 use crate::journal::boot_id;
 

@@ -72,6 +72,17 @@ pub struct Line {
     pub suspected_for: Option<Duration>,
 }
 
+/// What the audit keeps from one pass to the next: never more of a kind than there are attachments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// First sightings.
+    pub sightings: usize,
+    /// What could not be done yet.
+    pub debts: usize,
+    /// Addresses that differ and were told.
+    pub differences: usize,
+}
+
 /// One pass.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -87,6 +98,8 @@ pub struct Report {
     pub doubts: Vec<String>,
     /// The trip wire, if it holds.
     pub tripped: Option<Trip>,
+    /// What is kept for the next pass.
+    pub remembered: Remembered,
     /// How long it took.
     pub took: Duration,
 }
@@ -127,6 +140,10 @@ impl Report {
                 "switch_ports": self.foreign.switch_ports
             },
             "waiting": self.waiting,
+            "remembered": {
+                "sightings": self.remembered.sightings, "debts": self.remembered.debts,
+                "differences": self.remembered.differences
+            },
             "doubts": self.doubts,
             "tripped": self.tripped.map(|trip| json!({"due": trip.due, "limit": trip.limit})),
             "seconds": self.took.as_secs_f64()

@@ -29,6 +29,8 @@ struct State {
     /// Why the last pass failed, if it did.
     trouble: Option<String>,
     doubts: Vec<String>,
+    /// How many passes have ended, well or not.
+    passes: u64,
 }
 
 impl Shared {
@@ -43,6 +45,7 @@ impl Shared {
             last: None,
             trouble: Some("no pass has ended yet".to_owned()),
             doubts: Vec::new(),
+            passes: 0,
         })))
     }
 
@@ -63,6 +66,7 @@ impl Shared {
     /// A pass has ended.
     pub fn passed(&self, result: &Result<Report, Error>) {
         let mut state = self.state();
+        state.passes += 1;
         match result {
             Ok(report) => {
                 state.metrics.passed(report);
@@ -127,6 +131,7 @@ impl Shared {
         let state = self.state();
         json!({
             "up_seconds": state.started.elapsed().as_secs(),
+            "passes": state.passes,
             "ready": ready.is_ok(),
             "trouble": ready.err(),
             "last_pass": state.last.as_ref().map(|(at, report)| {

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::containers::{Life, PodInfo, Pods, Testimony, Word};
-use super::judge::{Boot, Facts, Journal, Judgement, Pod as PodFact, Presence, Rows, Sandbox, judge};
+use super::containers::{PodInfo, Pods, Testimony, Word};
+use super::facts::{boot_fact, found_fact, journal_fact, life_fact, rows_fact, sandbox_fact};
+use super::judge::{Facts, Judgement, Namespace as NamespaceFact, Pod as PodFact, Presence, Sandbox, judge};
+use crate::host::Namespaces;
 use crate::journal::{Entry, Record, State};
 use crate::orchestrator::{Identity, Orchestrator, Pod};
 use crate::vrs::{EntityRow, NuagePortRow, OriginalNames, Survey, SwitchPortRow, rows};
@@ -14,8 +16,6 @@ const RECENT_DIGITS: usize = 13;
 const OLD_LENGTH: usize = 15;
 /// The only interface that the original attached.
 const ORIGINAL_INTERFACE: &str = "eth0";
-/// The digits of a static pod's UID: an MD5 without dashes.
-const FILE_HASH_DIGITS: usize = 32;
 
 /// Everything that was observed.
 #[derive(Clone, Debug)]
@@ -28,8 +28,8 @@ pub struct Observation {
     pub survey: Survey,
     /// The names of the host's links.
     pub links: Word<BTreeSet<String>>,
-    /// The inodes of the network namespaces.
-    pub namespaces: Word<BTreeSet<u64>>,
+    /// The network namespaces.
+    pub namespaces: Word<Namespaces>,
     /// What the sources say.
     pub testimony: Testimony,
     /// This boot; empty where the system tells none.
@@ -47,6 +47,14 @@ pub enum Owner {
     NoPod,
     /// Nobody has written it down.
     Nobody,
+}
+
+impl Owner {
+    /// Whether the orchestrator's runtime knows the sandbox while it lives. The runtime of Kubernetes knows pods alone: what podman or
+    /// cnitool attached beside it is none of its business.
+    pub fn is_runtimes_business(&self, orchestrator: Orchestrator) -> bool {
+        orchestrator == Orchestrator::Mesos || *self != Self::NoPod
+    }
 }
 
 /// One attachment, or what is left of one.
@@ -95,9 +103,10 @@ impl Subject {
         }
     }
 
-    /// Whether nobody who could has said anything of it this time.
-    pub fn is_unheard_of(&self) -> bool {
-        self.facts.pod == PodFact::Unknown && self.facts.sandbox == Sandbox::Unknown
+    /// Whether nobody who could has said anything of it this time. `runtime_is_silent`: there is one, and it has not answered.
+    pub fn is_unheard_of(&self, runtime_is_silent: bool) -> bool {
+        self.facts.sandbox == Sandbox::Unknown
+            && (self.facts.pod == PodFact::Unknown || (self.facts.pod == PodFact::None && runtime_is_silent))
     }
 
     /// The address that it has by its record where the switch says another; both.
@@ -126,13 +135,13 @@ pub fn is_recent_name(name: &str) -> bool {
     name.strip_prefix("nu").is_some_and(|digits| digits.len() == RECENT_DIGITS && digits.bytes().all(is_hex))
 }
 
-fn is_hex(byte: u8) -> bool {
+pub(super) fn is_hex(byte: u8) -> bool {
     byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')
 }
 
 /// Whether the original gave this name before May 2018 to a port of the entity of this key: fifteen digits alone prove
 /// nothing.
-fn is_old_name(orchestrator: Orchestrator, name: &str, entity_uuid: &str) -> bool {
+pub(crate) fn is_old_name(orchestrator: Orchestrator, name: &str, entity_uuid: &str) -> bool {
     if name.len() != OLD_LENGTH || !name.bytes().all(is_hex) || entity_uuid.is_empty() {
         return false;
     }
@@ -141,7 +150,7 @@ fn is_old_name(orchestrator: Orchestrator, name: &str, entity_uuid: &str) -> boo
     OriginalNames::of(orchestrator, &identity).numbered.as_deref() == Some(name)
 }
 
-fn original_identity(port: &str, entity_uuid: &str, name: &str) -> Identity {
+pub(super) fn original_identity(port: &str, entity_uuid: &str, name: &str) -> Identity {
     Identity {
         container_id: entity_uuid.to_owned(),
         ifname: ORIGINAL_INTERFACE.to_owned(),
@@ -233,20 +242,26 @@ fn identify(observation: &Observation, index: &Index<'_>, name: &str) -> Subject
         Entry::Absent | Entry::Unreadable => None,
     };
     let namespace = match (record, observation.namespaces.told()) {
-        (Some(record), Some(inodes)) if record.netns_inode != 0 => {
-            presence(inodes.contains(&record.netns_inode))
+        (Some(record), Some(found)) if record.netns_inode != 0 => {
+            match found.inhabited.get(&record.netns_inode) {
+                Some(true) => NamespaceFact::Inhabited,
+                Some(false) => NamespaceFact::There,
+                None if found.whole => NamespaceFact::Gone,
+                None => NamespaceFact::Unknown,
+            }
         }
-        _ => Presence::Unknown,
+        _ => NamespaceFact::Unknown,
     };
     let there = [
         index.entities.contains_key(name),
         index.nuage_ports.contains_key(name),
         index.switch_ports.contains_key(name),
     ];
-    let sandboxes = observation.testimony.sandboxes.told();
+    let sandboxes =
+        observation.testimony.sandboxes().filter(|_| owner.is_runtimes_business(observation.orchestrator));
     let facts = Facts {
         pod: PodFact::Unknown,
-        sandbox: sandboxes.map_or(Sandbox::Unknown, |sandboxes| sandbox_fact(sandboxes, &identity)),
+        sandbox: sandbox_fact(sandboxes, &identity, link),
         link,
         journal: journal_fact(&entry),
         boot: boot_fact(record.map(|record| record.boot_id.as_str()), &observation.boot_id),
@@ -255,49 +270,6 @@ fn identify(observation: &Observation, index: &Index<'_>, name: &str) -> Subject
     };
     let address = index.nuage_ports.get(name).map(|row| row.address.clone()).unwrap_or_default();
     Subject { identity, network, owner, entry, address, judgement: judge(facts), facts }
-}
-
-/// What is there of the three: an entity that lists the port, its Nuage row, the switch's port.
-pub(super) fn rows_fact(there: [bool; 3]) -> Rows {
-    match there.iter().filter(|there| **there).count() {
-        3 => Rows::All,
-        0 => Rows::None,
-        _ => Rows::Some,
-    }
-}
-
-pub(super) fn journal_fact(entry: &Entry) -> Journal {
-    match entry {
-        Entry::Absent => Journal::Absent,
-        Entry::Unreadable => Journal::Unreadable,
-        Entry::Record(record) => match record.state {
-            State::Intent => Journal::Intent,
-            State::Attached => Journal::Attached,
-            State::Owed => Journal::Owed,
-        },
-    }
-}
-
-pub(super) fn boot_fact(recorded: Option<&str>, current: &str) -> Boot {
-    match recorded {
-        None | Some("") => Boot::Unknown,
-        Some(_) if current.is_empty() => Boot::Unknown,
-        Some(recorded) if recorded == current => Boot::This,
-        Some(_) => Boot::Another,
-    }
-}
-
-/// Of Mesos the entity's key is the container's id, doubled; of the others one is the other in practice.
-pub(super) fn sandbox_fact(sandboxes: &super::containers::Sandboxes, identity: &Identity) -> Sandbox {
-    if identity.entity_uuid.is_empty() {
-        return Sandbox::Unknown;
-    }
-    let found = sandboxes.get(&identity.entity_uuid).or_else(|| sandboxes.get(&identity.container_id));
-    match found {
-        Some(true) => Sandbox::Ready,
-        Some(false) => Sandbox::NotReady,
-        None => Sandbox::Gone,
-    }
 }
 
 /// Names from our stamps, or the original's, or the entity's row.
@@ -378,29 +350,11 @@ fn find<'a>(pods: &'a Pods, pod: &Pod) -> Option<&'a PodInfo> {
     }
 }
 
-fn life_fact(life: Life) -> PodFact {
-    match life {
-        Life::Pending => PodFact::Pending,
-        Life::Running => PodFact::Running,
-        Life::Finished => PodFact::Finished,
-    }
-}
-
-/// What is known of `pod` if this was found.
-pub(super) fn found_fact(pod: &Pod, found: Option<&PodInfo>) -> PodFact {
-    let is_file_hash = |uid: &String| uid.len() == FILE_HASH_DIGITS && uid.bytes().all(is_hex);
-    match found {
-        Some(found) if found.host_network => PodFact::HostNetwork,
-        Some(found) => life_fact(found.life),
-        None if pod.uid.as_ref().is_some_and(is_file_hash) => PodFact::Static,
-        None => PodFact::Absent,
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::audit::judge::Verdict;
+    use crate::audit::containers::Life;
+    use crate::audit::judge::{Boot, Journal, Rows, Verdict};
 
     /// A subject of that verdict.
     pub(in crate::audit) fn subject(port: &str, verdict: Verdict) -> Subject {
@@ -410,7 +364,7 @@ pub(super) mod tests {
             link: Presence::Unknown,
             journal: Journal::Absent,
             boot: Boot::Unknown,
-            namespace: Presence::Unknown,
+            namespace: NamespaceFact::Unknown,
             rows: Rows::All,
         };
         Subject {
@@ -446,10 +400,7 @@ pub(super) mod tests {
             survey: Survey::default(),
             links: Word::Told(BTreeSet::new()),
             namespaces: Word::Silent("nobody asked".into()),
-            testimony: Testimony {
-                pods: Word::Told(pods.into_iter().collect()),
-                sandboxes: Word::Silent("nobody asked".into()),
-            },
+            testimony: Testimony { pods: Word::Told(pods.into_iter().collect()), sandboxes: None },
             boot_id: "b".into(),
         }
     }
@@ -570,6 +521,18 @@ pub(super) mod tests {
             let found = with_link(with_original(found, RECENT, SANDBOX, "web-0"), RECENT);
             assert_eq!(verdicts(&found)[0].1, Verdict::Keep);
         }
+    }
+
+    #[test]
+    fn what_is_no_pods_is_none_of_the_business_of_kubernetes_runtime() {
+        let mut found = with_link(observation(vec![pod("a", "web", "u1")]), RECENT);
+        found.testimony.sandboxes = Some(Word::Told([("other".to_owned(), true)].into()));
+        let mut of_podman = record(None, "b");
+        of_podman.pod = None;
+        let found = with_record(with_original(found, RECENT, SANDBOX, "web"), of_podman);
+        assert_eq!(verdicts(&found)[0].1, Verdict::Keep);
+        let of_mesos = Observation { orchestrator: Orchestrator::Mesos, ..found };
+        assert_eq!(verdicts(&of_mesos)[0].1, Verdict::Candidate);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use super::keys::Key;
 use super::noted::Noted;
 use super::{Memo, invalid, read};
 use crate::error::Error;
@@ -92,13 +93,13 @@ impl Document {
     }
 
     /// What is odd about these of its keys: those of `idle` have no effect any more, others than `known` never had.
-    pub(super) fn odd_keys(&self, keys: &[String], known: &[&str], idle: &[&str]) -> Vec<String> {
-        let unknown =
-            keys.iter().filter(|key| !known.contains(&key.as_str()) && !idle.contains(&key.as_str()));
+    pub(super) fn odd_keys(&self, keys: &[String], known: &[Key], idle: &[&str]) -> Vec<String> {
+        let is_known = |key: &str| known.iter().any(|known| known.name == key) || idle.contains(&key);
+        let unknown = keys.iter().filter(|key| !is_known(key));
         let told = |key: &String| {
             let line = self.text.lines().position(|line| line.trim_start().starts_with(key.as_str()));
             let place = line.map(|line| format!(":{}", line + 1)).unwrap_or_default();
-            let near = known.iter().map(|known| (strsim::jaro_winkler(key, known), known));
+            let near = known.iter().map(|known| (strsim::jaro_winkler(key, known.name), known.name));
             let near = near.max_by(|(a, _), (b, _)| a.total_cmp(b)).filter(|(score, _)| *score >= SIMILAR);
             let guess = near.map(|(_, known)| format!(", did you mean {known}?")).unwrap_or_default();
             let key: String = key.chars().take(64).collect();

@@ -2,6 +2,7 @@
 //! default stands here. Reads through [`crate::host::Files`] only.
 
 mod document;
+mod keys;
 mod kubeconfig;
 mod memo;
 mod node;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::host::Files;
 use document::Document;
+pub use keys::reference;
 pub use kubeconfig::{Kubeconfig, Unverified, load as load_kubeconfig, unverified as unverified_kubeconfig};
 pub use memo::Memo;
 pub use node::load as load_node;
@@ -64,8 +66,23 @@ pub struct NodeConfig {
     pub connection_check_interval: Duration,
     /// `metricslisten`: address and port of the audit's metrics; absent: none.
     pub metrics_listen: Option<SocketAddr>,
+    /// `runtimeendpoint`: the socket of the runtime's CRI, which the audit asks; absent: it asks none.
+    pub runtime_socket: Option<PathBuf>,
+    /// `mesosagent`, `mesosagentca`, `mesosagentcredential`.
+    pub mesos_agent: MesosAgentConfig,
     /// What is odd about the file, in words for a person.
     pub warnings: Vec<String>,
+}
+
+/// How the audit reaches the Mesos agent of this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MesosAgentConfig {
+    /// `mesosagent`: its URL without a trailing slash; absent: `http://`, this host's name, `:5051`, as the original had it.
+    pub url: Option<String>,
+    /// `mesosagentca`: whom to trust, for an `https` URL.
+    pub authorities: Option<PathBuf>,
+    /// `mesosagentcredential`: a JSON file with `principal` and `secret`, as Mesos's own `--credential` takes it.
+    pub credential: Option<PathBuf>,
 }
 
 /// How much is logged.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Document, LogLevel, NodeConfig, invalid};
+use super::keys::NODE;
+use super::{Document, LogLevel, MesosAgentConfig, NodeConfig, invalid};
 use crate::error::Error;
 use crate::host::Files;
 
@@ -20,29 +21,6 @@ const MAX_LOG_MEGABYTES: u32 = 1024;
 const MAX_LOG_FILES: u32 = 100;
 /// In seconds: what happens less often than once a day does not happen.
 const DAY: u64 = 86_400;
-
-/// All keys; lower case, as they always were.
-const KEYS: &[&str] = &[
-    "vrsendpoint",
-    "vrsbridge",
-    "mtu",
-    "portresolvetimer",
-    "addtimeout",
-    "nuagesiteid",
-    "multiplepolicygroups",
-    "cniversion",
-    "statedir",
-    "rundir",
-    "logdir",
-    "loglevel",
-    "logformat",
-    "logfilesize",
-    "logfilecount",
-    "monitorinterval",
-    "staleentrytimeout",
-    "vrsconnectionchecktimer",
-    "metricslisten",
-];
 
 /// The file's keys. A key without a value counts as absent, as it always did.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -67,6 +45,10 @@ struct File {
     staleentrytimeout: Option<u64>,
     vrsconnectionchecktimer: Option<u64>,
     metricslisten: Option<String>,
+    runtimeendpoint: Option<String>,
+    mesosagent: Option<String>,
+    mesosagentca: Option<PathBuf>,
+    mesosagentcredential: Option<PathBuf>,
 }
 
 /// Turns values into typed ones, or says which key is wrong and what it must be.
@@ -98,6 +80,36 @@ impl Checker<'_> {
         if directory.is_absolute() { Ok(directory) } else { Err(self.wrong(key, "must be an absolute path")) }
     }
 
+    fn runtime_socket(&self, endpoint: Option<String>) -> Result<Option<PathBuf>, Error> {
+        let endpoint = endpoint.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let wrong = || self.wrong("runtimeendpoint", "must be unix:///PATH of the runtime's CRI socket");
+        endpoint.map(|endpoint| socket(&endpoint).map(Path::to_owned).ok_or_else(wrong)).transpose()
+    }
+
+    fn mesos_agent(
+        &self,
+        url: Option<String>,
+        authorities: Option<PathBuf>,
+        credential: Option<PathBuf>,
+    ) -> Result<MesosAgentConfig, Error> {
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        let beside = |path: Option<PathBuf>| {
+            path.filter(|path| !path.as_os_str().is_empty()).map(|path| directory.join(path))
+        };
+        let authorities = beside(authorities);
+        let url = url.map(|url| url.trim().trim_end_matches('/').to_owned()).filter(|url| !url.is_empty());
+        if let Some(url) = &url {
+            let is_https = url.starts_with("https://");
+            if !is_https && !url.starts_with("http://") || url.parse::<http::Uri>().is_err() {
+                return Err(self.wrong("mesosagent", "must be http://HOST:PORT or https://HOST:PORT"));
+            }
+            if is_https && authorities.is_none() {
+                return Err(self.wrong("mesosagentca", "must name whom to trust, since mesosagent is https"));
+            }
+        }
+        Ok(MesosAgentConfig { url, authorities, credential: beside(credential) })
+    }
+
     fn level(&self, given: Option<String>) -> Result<LogLevel, Error> {
         match given.unwrap_or_default().to_ascii_lowercase().as_str() {
             "error" => Ok(LogLevel::Error),
@@ -107,6 +119,13 @@ impl Checker<'_> {
             _ => Err(self.wrong("loglevel", "must be debug, info, warn or error")),
         }
     }
+}
+
+/// The socket of an endpoint as runtimes' tools write it: `unix:///PATH`, `unix:/PATH` or `/PATH`.
+fn socket(endpoint: &str) -> Option<&Path> {
+    let path = endpoint.strip_prefix("unix:").unwrap_or(endpoint);
+    let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
+    (path.starts_with('/') && !path.starts_with("//")).then(|| Path::new(path))
 }
 
 /// Reads nuage-cni.yaml, from `directory` if one is given.
@@ -170,6 +189,8 @@ pub fn load(files: &dyn Files, directory: Option<&Path>) -> Result<NodeConfig, E
             DAY,
         )?,
         metrics_listen,
-        warnings: document.odd_keys(&keys, KEYS, &[]),
+        runtime_socket: check.runtime_socket(file.runtimeendpoint)?,
+        mesos_agent: check.mesos_agent(file.mesosagent, file.mesosagentca, file.mesosagentcredential)?,
+        warnings: document.odd_keys(&keys, NODE, &[]),
     })
 }

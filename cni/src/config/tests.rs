@@ -159,7 +159,9 @@ fn every_key_of_the_node_file_has_its_effect() {
     let text = "vrsendpoint: tcp:h:1\nvrsbridge: b\nmtu: 1400\nportresolvetimer: 7\naddtimeout: 20\nnuagesiteid: 0\n\
         multiplepolicygroups: yes\ncniversion: 0.4.0\nstatedir: /s\nrundir: /r\nlogdir: /l\nloglevel: DEBUG\n\
         logformat: json\nlogfilesize: 3\nlogfilecount: 4\nmonitorinterval: 5\nstaleentrytimeout: 6\n\
-        vrsconnectionchecktimer: 8\nmetricslisten: 127.0.0.1:9\n";
+        vrsconnectionchecktimer: 8\nmetricslisten: 127.0.0.1:9\n\
+        runtimeendpoint: unix:///run/c.sock\nmesosagent: https://agent:5051/\nmesosagentca: ca.pem\n\
+        mesosagentcredential: /secret\n";
     let expected = NodeConfig {
         vrs_endpoint: "tcp:h:1".into(),
         bridge: "b".into(),
@@ -180,6 +182,12 @@ fn every_key_of_the_node_file_has_its_effect() {
         stale_timeout: Duration::from_secs(6),
         connection_check_interval: Duration::from_secs(8),
         metrics_listen: Some("127.0.0.1:9".parse().unwrap()),
+        runtime_socket: Some("/run/c.sock".into()),
+        mesos_agent: MesosAgentConfig {
+            url: Some("https://agent:5051".into()),
+            authorities: Some("/d/ca.pem".into()),
+            credential: Some("/secret".into()),
+        },
         warnings: Vec::new(),
     };
     assert_eq!(node(text).unwrap(), expected);
@@ -205,6 +213,36 @@ fn a_value_of_the_wrong_type_is_named_with_file_line_and_key_and_no_other_line_i
         let error = node(text).unwrap_err();
         let told = format!("{error}: {}", error.details());
         assert!(told.contains(place), "{told}");
+    }
+}
+
+#[test]
+fn a_runtime_is_a_socket_in_any_of_three_notations_and_nothing_else() {
+    for text in ["unix:///run/c.sock", "unix:/run/c.sock", "/run/c.sock"] {
+        let text: &str = String::leak(format!("runtimeendpoint: {text}\n"));
+        assert_eq!(node(text).unwrap().runtime_socket.as_deref(), Some(Path::new("/run/c.sock")), "{text}");
+    }
+    for odd in ["unix:", "unix://run/c.sock", "tcp://h:1", "run/c.sock", "npipe:////./pipe/x"] {
+        let text: &str = String::leak(format!("runtimeendpoint: '{odd}'\n"));
+        assert!(node(text).unwrap_err().details().contains("runtimeendpoint must"), "{odd}");
+    }
+}
+
+#[test]
+fn a_mesos_agent_is_reached_by_http_or_by_https_with_somebody_to_trust() {
+    assert_eq!(node("").unwrap().mesos_agent, MesosAgentConfig::default());
+    assert_eq!(
+        node("mesosagent: http://a:5051\n").unwrap().mesos_agent.url.as_deref(),
+        Some("http://a:5051")
+    );
+    for (text, key) in [
+        ("mesosagent: https://a:5051\n", "mesosagentca"),
+        ("mesosagent: a:5051\n", "mesosagent"),
+        ("mesosagent: 'http://a b'\n", "mesosagent"),
+        ("mesosagent: ftp://a\n", "mesosagent"),
+    ] {
+        let told = node(text).unwrap_err();
+        assert!(format!("{told}: {}", told.details()).contains(&format!("{key} must")), "{told:?}");
     }
 }
 
@@ -237,5 +275,39 @@ fn without_a_kubeconfig_a_pods_own_credentials_count_and_are_read_anew_each_time
             ("https://10.0.0.1:6443", Some(token.trim()))
         );
         assert_eq!(found.identity.authorities, b"CA");
+    }
+}
+
+#[test]
+fn a_default_that_is_written_down_is_the_default() {
+    for key in keys::NODE {
+        let Some(default) = key.default else { continue };
+        let text: &'static str = format!("{}: {default}\n", key.name).leak();
+        assert_eq!(node(text).unwrap(), node("").unwrap(), "{text}");
+    }
+    let load = |text: &'static str| {
+        let loaded =
+            load_vsp(&files(&[("vsp-k8s.yaml", text)]), Orchestrator::Kubernetes, Some(Path::new("/d")));
+        format!("{:?}", loaded.unwrap())
+    };
+    for key in keys::VSP {
+        let Some(default) = key.default else { continue };
+        let text: &'static str = format!("{}: {default}\n", key.name).leak();
+        assert_eq!(load(text), load(""), "{text}");
+    }
+}
+
+#[test]
+fn every_key_that_is_written_down_is_read() {
+    // A mapping is a value of no key: whoever reads it, refuses it.
+    for key in keys::NODE {
+        let text: &'static str = format!("{}: {{a: b}}\n", key.name).leak();
+        assert_eq!(node(text).unwrap_err().code(), 7, "{text}");
+    }
+    for key in keys::VSP {
+        let text: &'static str = format!("{}: {{a: b}}\n", key.name).leak();
+        let loaded =
+            load_vsp(&files(&[("vsp-k8s.yaml", text)]), Orchestrator::Kubernetes, Some(Path::new("/d")));
+        assert_eq!(loaded.unwrap_err().code(), 7, "{text}");
     }
 }

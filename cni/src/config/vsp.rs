@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::{IDLE, VSP};
 use super::kubeconfig::{self, Kubeconfig};
 use super::{Document, invalid, read};
 use crate::error::Error;
@@ -33,26 +34,6 @@ pub enum Choice {
     /// `nuage.io/redirection-target`: likewise.
     RedirectionTarget,
 }
-
-/// All keys that have an effect.
-const KEYS: &[&str] = &[
-    "enterpriseName",
-    "domainName",
-    "vsdUser",
-    "nuageMonRestServer",
-    "nuageMonClientCert",
-    "nuageMonClientKey",
-    "nuageMonServerCA",
-    "nuageMonCA",
-    "nuageMonServerFingerprint",
-    "kubeConfig",
-    "masterApiServer",
-    "defaultSubnet",
-    "podMaySet",
-];
-/// Keys that files of earlier versions carry and nothing reads: the plugin before 2017 did.
-const IDLE_KEYS: &[&str] =
-    &["clientCert", "clientKey", "CACert", "dockerBridgeName", "interfaceMTU", "serviceCIDR", "logLevel"];
 
 /// The file's keys.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -145,7 +126,7 @@ pub fn load(
         pod_may_set: file.pod_may_set.unwrap_or_else(|| default_choices.into()),
         kubeconfig: directory.join(given(file.kube_config).as_deref().unwrap_or("nuage.kubeconfig")),
         api_server: given(file.master_api_server),
-        warnings: document.odd_keys(&keys, KEYS, IDLE_KEYS),
+        warnings: document.odd_keys(&keys, VSP, IDLE),
         client_certificate: beside(file.nuage_mon_client_cert, "nuageMonClient.crt"),
         client_key: beside(file.nuage_mon_client_key, "nuageMonClient.key"),
         server_authority: beside(given(file.nuage_mon_server_ca).or(file.nuage_mon_ca), "nuageMonCA.crt"),

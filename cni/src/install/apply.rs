@@ -18,6 +18,8 @@ pub(super) struct Installation<'a> {
     installed: Installed,
     /// What was done, in words.
     pub(super) told: Vec<String>,
+    /// What was left as it is, which is the same the next time.
+    pub(super) remarks: Vec<String>,
 }
 
 impl<'a> Installation<'a> {
@@ -25,7 +27,7 @@ impl<'a> Installation<'a> {
     pub(super) fn begin(settings: &'a Settings) -> Result<Self, Error> {
         let tree = Tree::open(&settings.root)?;
         let installed = Installed::read(&tree)?;
-        Ok(Self { settings, tree, installed, told: Vec::new() })
+        Ok(Self { settings, tree, installed, told: Vec::new(), remarks: Vec::new() })
     }
 
     /// The host's files.
@@ -58,7 +60,9 @@ impl<'a> Installation<'a> {
         let network = plan::network(self.settings, &self.tree, &self.installed)?;
         match &network.item {
             Some(item) => self.put(item)?,
-            None => self.tell(format!("kept {}: it was written by hand", self.settings.network().display())),
+            None => self
+                .remarks
+                .push(format!("kept {}: it was written by hand", self.settings.network().display())),
         }
         for path in network.superseded {
             if self.tree.remove(&path)? {
@@ -113,8 +117,9 @@ impl<'a> Installation<'a> {
             installed.keep(&self.tree)?;
             self.installed = installed;
         }
-        let told = firewall::open(&self.tree, &self.settings.networks)?;
-        self.told.extend(told);
+        let opened = firewall::open(&self.tree, &self.settings.networks)?;
+        self.told.extend(opened.told);
+        self.remarks.extend(opened.remarks);
         Ok(())
     }
 

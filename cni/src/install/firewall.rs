@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use ipnet::IpNet;
+use sha1::{Digest as _, Sha1};
 
 use super::tree::Tree;
 use crate::error::Error;
@@ -94,30 +95,49 @@ fn refused(tool: &str, said: String) -> Error {
     Error::Io { operation: format!("opening the firewall by {tool}"), details: said }
 }
 
-/// nft's own table, made anew. A host without iptables has no rules but those of other tables, which see packets as well.
-fn table(networks: &[IpNet]) -> String {
+/// nft's own table, made anew, and the name of an empty chain in it that tells what it was made for. A host without iptables has no rules but those of other tables, which see packets as well.
+fn table(networks: &[IpNet]) -> (String, String) {
     let forward = networks.iter().map(|network| {
         let (family, network) = (if network.addr().is_ipv4() { "ip" } else { "ip6" }, network.trunc());
         format!("{family} saddr {network} accept; {family} daddr {network} accept; ")
     });
-    format!(
-        "add table inet nuage-cni\ndelete table inet nuage-cni\ntable inet nuage-cni {{\n\
-         chain input {{ type filter hook input priority -1; udp dport 4789 accept; }}\n\
-         chain forward {{ type filter hook forward priority -1; {}}}\n}}\n",
+    let chains = format!(
+        "chain input {{ type filter hook input priority -1; udp dport 4789 accept; }}\n\
+         chain forward {{ type filter hook forward priority -1; {}}}\n",
         forward.collect::<String>()
-    )
+    );
+    let mark = format!("made-{:x}", Sha1::digest(&chains));
+    let script = format!(
+        "add table inet nuage-cni\ndelete table inet nuage-cni\ntable inet nuage-cni {{\n{chains}chain {mark} {{ }}\n}}\n"
+    );
+    (script, mark)
 }
 
-/// Opens the firewall. Gives what was done in words; a host without tools has none to open.
-pub(super) fn open(tree: &Tree, networks: &[IpNet]) -> Result<Vec<String>, Error> {
+/// What became of the firewall, in words.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    /// What was done.
+    pub(super) told: Vec<String>,
+    /// What was not, and will not be the next time either.
+    pub(super) remarks: Vec<String>,
+}
+
+/// Opens the firewall; a host without tools has none to open.
+pub(super) fn open(tree: &Tree, networks: &[IpNet]) -> Result<Opened, Error> {
     let tools = Tools(tree);
-    let mut told = Vec::new();
+    let mut opened = Opened::default();
     if tools.find("iptables")?.is_none() {
         let Some(nft) = tools.find("nft")? else {
-            return Ok(vec!["the firewall was left alone: the host has neither iptables nor nft".to_owned()]);
+            let remark = "the firewall was left alone: the host has neither iptables nor nft".to_owned();
+            return Ok(Opened { remarks: vec![remark], ..opened });
         };
-        tools.run(&nft, &["-f", "-"], &table(networks))?.map_err(|said| refused("nft", said))?;
-        return Ok(vec!["opened the firewall: nft table inet nuage-cni".to_owned()]);
+        let (script, mark) = table(networks);
+        if tools.run(&nft, &["list", "chain", "inet", "nuage-cni", &mark], "")?.is_ok() {
+            return Ok(opened);
+        }
+        tools.run(&nft, &["-f", "-"], &script)?.map_err(|said| refused("nft", said))?;
+        opened.told.push("opened the firewall: nft table inet nuage-cni".to_owned());
+        return Ok(opened);
     }
     for rule in rules(networks) {
         let Some(path) = tools.find(rule.tool)? else { continue };
@@ -125,18 +145,20 @@ pub(super) fn open(tree: &Tree, networks: &[IpNet]) -> Result<Vec<String>, Error
             continue;
         }
         match tools.iptables(&path, &["-I", rule.chain, "1"], &rule)? {
-            Ok(()) => told.push(format!(
+            Ok(()) => opened.told.push(format!(
                 "opened the firewall: {} {} {}",
                 rule.tool,
                 rule.chain,
                 rule.matches.join(" ")
             )),
             // A host may have no IPv6.
-            Err(said) if rule.tool == "ip6tables" => told.push(format!("ip6tables was left alone: {said}")),
+            Err(said) if rule.tool == "ip6tables" => {
+                opened.remarks.push(format!("ip6tables was left alone: {said}"));
+            }
             Err(said) => return Err(refused(rule.tool, said)),
         }
     }
-    Ok(told)
+    Ok(opened)
 }
 
 /// Takes the rules away again, however often they are there.
@@ -189,6 +211,7 @@ mod tests {
         );
         assert!(
             table(&networks)
+                .0
                 .contains("ip saddr 10.1.0.0/16 accept; ip daddr 10.1.0.0/16 accept; ip6 saddr fd00::/64")
         );
     }

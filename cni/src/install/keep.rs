@@ -12,8 +12,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::apply::Installation;
 use super::settings::Settings;
 use super::tell;
-use super::tree::Tree;
-use crate::config::load_node;
 use crate::error::Error;
 use crate::node;
 
@@ -37,7 +35,8 @@ pub(super) async fn keep(settings: &Settings, interval: Duration) -> Result<(), 
     let mut installation = Installation::begin(settings)?;
     installation.prepare()?;
     tell(&mut installation.told);
-    let endpoint = endpoint(settings, installation.tree())?;
+    tell(&mut installation.remarks);
+    let endpoint = settings.switch(installation.tree())?.vrs_endpoint;
     let ended = async {
         tokio::select! {
             biased;
@@ -53,6 +52,7 @@ pub(super) async fn keep(settings: &Settings, interval: Duration) -> Result<(), 
     }
     installation.activate()?;
     tell(&mut installation.told);
+    tell(&mut installation.remarks);
     drop(installation);
     let mut audit = start_audit(settings)?;
     loop {
@@ -72,24 +72,12 @@ pub(super) async fn keep(settings: &Settings, interval: Duration) -> Result<(), 
 fn heal(settings: &Settings) {
     let healed = Installation::begin(settings).and_then(|mut installation| {
         let done = installation.prepare().and_then(|()| installation.activate());
-        installation.told.retain(|line| !line.starts_with("kept "));
         tell(&mut installation.told);
         done
     });
     if let Err(error) = healed {
         tell(&mut vec![format!("error: {error}: {}", error.details())]);
     }
-}
-
-/// Where the switch is, seen from here: a socket's path is the host's.
-fn endpoint(settings: &Settings, tree: &Tree) -> Result<String, Error> {
-    let endpoint = load_node(tree, None)?.vrs_endpoint;
-    if endpoint.starts_with("tcp:") {
-        return Ok(endpoint);
-    }
-    let path = Path::new(endpoint.strip_prefix("unix:").unwrap_or(&endpoint));
-    let below = settings.root.join(path.strip_prefix("/").unwrap_or(path));
-    Ok(format!("unix:{}", below.display()))
 }
 
 /// Returns once the switch takes connections: a pod that is started earlier would only fail.

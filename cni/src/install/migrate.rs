@@ -3,7 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio::runtime::Runtime;
+
 use super::apply::Installation;
+#[cfg(feature = "audit")]
+use super::inventory;
 use super::kubeconfig;
 use super::plan::{self, Item};
 use super::settings::Settings;
@@ -44,11 +48,35 @@ pub(super) fn examine(settings: &Settings, tree: &Tree) -> Result<Vec<String>, E
     Ok(odd)
 }
 
+/// What the switch has, in words. A switch that is away keeps nobody from migrating.
+#[cfg(feature = "audit")]
+fn count(settings: &Settings, tree: &Tree, runtime: &Runtime) -> Vec<String> {
+    let counted = settings
+        .switch(tree)
+        .and_then(|node| runtime.block_on(inventory::take(&node, settings.orchestrator.orchestrator())));
+    vec![match counted {
+        Ok(inventory) => inventory.to_string(),
+        Err(error) => format!("what is attached was not counted: {error}: {}", error.details()),
+    }]
+}
+
+/// Without the audit nobody knows whose rows are whose.
+#[cfg(not(feature = "audit"))]
+fn count(_: &Settings, _: &Tree, _: &Runtime) -> Vec<String> {
+    Vec::new()
+}
+
 /// Carries the migration out.
-pub(super) fn migrate(installation: &mut Installation<'_>, settings: &Settings) -> Result<(), Error> {
+pub(super) fn migrate(
+    installation: &mut Installation<'_>,
+    settings: &Settings,
+    runtime: &Runtime,
+) -> Result<(), Error> {
     // Before anything is changed: without an authority there is nothing to migrate to.
     let rewritten = rewritten(settings, installation.tree())?;
     let had_configuration = installation.tree().has(Path::new(plan::NODE_CONFIG))?;
+    let found = count(settings, installation.tree(), runtime);
+    installation.told.extend(found);
     installation.prepare()?;
     for item in &rewritten {
         installation.put(item)?;

@@ -3,6 +3,8 @@
 
 mod apply;
 mod firewall;
+#[cfg(feature = "audit")]
+mod inventory;
 mod keep;
 mod kubeconfig;
 mod migrate;
@@ -18,7 +20,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
+use tokio::runtime::Runtime;
 
 use crate::error::Error;
 use apply::Installation;
@@ -31,7 +34,7 @@ const ATTACHMENTS: &str = "/var/lib/nuage-cni/attachments";
 
 /// Installs the Nuage CNI plugin on a host
 #[derive(Debug, Parser)]
-#[command(name = "nuage-cni-install", version)]
+#[command(name = "nuage-cni-install", version = crate::VERSION)]
 struct Options {
     #[command(subcommand)]
     verb: Verb,
@@ -59,6 +62,11 @@ enum Verb {
     },
     /// Take over from the original plugin with pods running, and install
     Migrate(Box<Settings>),
+}
+
+/// The command line, for its manual and its completions.
+pub fn command() -> clap::Command {
+    Options::command()
 }
 
 /// Runs the executable.
@@ -101,6 +109,7 @@ fn told(
     let mut installation = Installation::begin(settings)?;
     let done = act(&mut installation);
     tell(&mut installation.told);
+    tell(&mut installation.remarks);
     done
 }
 
@@ -112,14 +121,17 @@ fn install(settings: &Settings) -> Result<(), Error> {
 }
 
 fn take_over(settings: &Settings) -> Result<(), Error> {
-    told(settings, |installation| migrate::migrate(installation, settings))
+    let runtime = runtime()?;
+    told(settings, |installation| migrate::migrate(installation, settings, &runtime))
 }
 
 fn keep(settings: &Settings, interval: Duration) -> Result<(), Error> {
+    runtime()?.block_on(keep::keep(settings, interval))
+}
+
+fn runtime() -> Result<Runtime, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime
-        .map_err(|error| Error::Io { operation: "starting".to_owned(), details: error.to_string() })?;
-    runtime.block_on(keep::keep(settings, interval))
+    runtime.map_err(|error| Error::Io { operation: "starting".to_owned(), details: error.to_string() })
 }
 
 fn uninstall(settings: &Settings, force: bool) -> Result<(), Error> {

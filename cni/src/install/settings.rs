@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use super::tree::Tree;
+use crate::config::{NodeConfig, load_node};
 use crate::error::Error;
 use crate::orchestrator::Orchestrator;
 
@@ -121,6 +122,17 @@ impl Settings {
     /// The executables not to install.
     pub(super) fn skipped(&self) -> BTreeSet<&str> {
         self.skip.iter().map(|name| name.trim()).collect()
+    }
+
+    /// nuage-cni.yaml, with the switch as it is reached from here: a socket's path is the host's.
+    pub(super) fn switch(&self, tree: &Tree) -> Result<NodeConfig, Error> {
+        let mut node = load_node(tree, None)?;
+        if !node.vrs_endpoint.starts_with("tcp:") {
+            let path = Path::new(node.vrs_endpoint.strip_prefix("unix:").unwrap_or(&node.vrs_endpoint));
+            let below = self.root.join(path.strip_prefix("/").unwrap_or(path));
+            node.vrs_endpoint = format!("unix:{}", below.display());
+        }
+        Ok(node)
     }
 
     /// The network configuration.

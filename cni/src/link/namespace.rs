@@ -1,7 +1,7 @@
 //! Opening a network namespace by path, once, and opening a netlink socket inside it. The thread is back in its own
 //! namespace before anything else runs.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -13,7 +13,7 @@ use rtnetlink::Handle;
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::host::{LinkError, Netns};
+use crate::host::{LinkError, Namespaces, Netns};
 
 /// The file system of namespaces (`NSFS_MAGIC` of linux/magic.h).
 const NSFS_MAGIC: u64 = 0x6e73_6673;
@@ -49,16 +49,15 @@ pub(super) fn open(path: &Path) -> Result<Netns, LinkError> {
 /// Where namespaces have names.
 const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
 
-/// The inodes of all namespaces that have a name or a process.
-pub(super) fn all() -> Result<Vec<u64>, LinkError> {
+/// All namespaces that have a name or a process, as far as this process may look.
+pub(super) fn all() -> Result<Namespaces, LinkError> {
     let failed = |error| kernel("listing the network namespaces", error);
-    let mut found = BTreeSet::new();
+    let mut all = Namespaces { inhabited: BTreeMap::new(), whole: true };
     for directory in NAMED {
         match fs::read_dir(directory) {
             Ok(entries) => {
                 for entry in entries {
-                    // One that goes away meanwhile is not there.
-                    found.extend(fs::metadata(entry.map_err(failed)?.path()).ok().map(|entry| entry.ino()));
+                    note(&mut all, &entry.map_err(failed)?.path(), false);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -70,10 +69,19 @@ pub(super) fn all() -> Result<Vec<u64>, LinkError> {
         let is_process =
             path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
         if is_process {
-            found.extend(fs::metadata(path.join("ns/net")).ok().map(|entry| entry.ino()));
+            note(&mut all, &path.join("ns/net"), true);
         }
     }
-    Ok(found.into_iter().collect())
+    Ok(all)
+}
+
+/// Notes the namespace that a path leads to. What goes away meanwhile is not there; what may not be looked at may be any.
+fn note(all: &mut Namespaces, path: &Path, inhabited: bool) {
+    match fs::metadata(path) {
+        Ok(found) => *all.inhabited.entry(found.ino()).or_default() |= inhabited,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => all.whole = false,
+        Err(_) => {}
+    }
 }
 
 /// A netlink connection inside `netns`, or on the host. The socket stays where it was made.

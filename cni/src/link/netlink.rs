@@ -16,7 +16,7 @@ use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, Ro
 use rtnetlink::{Error, Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
 use super::{announce, namespace};
-use crate::host::{Link, LinkError, Links, Netns, Route, VethPair};
+use crate::host::{Link, LinkError, Links, Namespaces, Netns, Route, VethPair};
 
 /// errno values of asm-generic/errno.h, negative as netlink carries them.
 const NO_SUCH_DEVICE: i32 = -19;
@@ -318,7 +318,7 @@ impl Links for KernelLinks {
         Ok(found)
     }
 
-    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+    async fn namespaces(&self) -> Result<Namespaces, LinkError> {
         namespace::all()
     }
 }

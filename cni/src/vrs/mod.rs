@@ -18,7 +18,9 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::call::Call;
+use crate::config::NodeConfig;
 use crate::error::Error;
+use crate::host::Host;
 pub use make::{Made, Making};
 pub use original::OriginalNames;
 pub use remove::Detached;
@@ -88,7 +90,15 @@ impl Vrs {
     /// # Errors
     /// Code 11 where the switch cannot be reached.
     pub async fn connect_once(call: &Call<'_>, deadline: Instant) -> Result<Self, Error> {
-        let endpoint = &call.node.vrs_endpoint;
+        Self::open(call.host, call.node, deadline).await
+    }
+
+    /// The same for whoever is no call.
+    ///
+    /// # Errors
+    /// Code 11 where the switch cannot be reached.
+    pub async fn open(host: &Host, node: &NodeConfig, deadline: Instant) -> Result<Self, Error> {
+        let endpoint = &node.vrs_endpoint;
         let unreachable = |details: String| Error::TryAgain {
             what: format!("the VRS at {endpoint} cannot be reached"),
             details,
@@ -96,12 +106,12 @@ impl Vrs {
                 "is Open vSwitch running, and is vrsendpoint in nuage-cni.yaml its socket?".to_owned(),
             ),
         };
-        let connected = timeout_at(deadline, call.host.switch.connect(endpoint)).await;
+        let connected = timeout_at(deadline, host.switch.connect(endpoint)).await;
         let stream = connected
             .map_err(|_| unreachable("no answer in time".to_owned()))?
             .map_err(|error| unreachable(error.to_string()))?;
         let client = Client::spawn(stream, Limits { message_bytes: MAX_MESSAGE_BYTES });
-        Ok(Self { client, bridge: call.node.bridge.clone(), deadline, ipv6: false })
+        Ok(Self { client, bridge: node.bridge.clone(), deadline, ipv6: false })
     }
 
     /// Connects and makes sure that the bridge is there and exactly one controller is master, which may take a moment

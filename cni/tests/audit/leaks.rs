@@ -267,8 +267,36 @@ fn rows_that_the_switch_has_lost_are_written_again_with_the_names_mac_and_addres
             site.node.switch.rows("Nuage_VM_Table").iter().filter(|row| row["vm_uuid"] == "other").count(),
             1
         );
+        let told = site.news();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!((told[0].pod.name.as_str(), told[0].reason), ("other", "AttachmentRestored"));
         let again = site.pass().await.unwrap();
-        assert!(again.actions.is_empty(), "{:?}", again.actions);
+        assert!(again.actions.is_empty() && site.news().is_empty(), "{:?}", again.actions);
+    });
+}
+
+#[test]
+fn pods_are_told_of_in_moderation_and_an_address_that_differs_once() {
+    simulate(async {
+        let mut site = site().await;
+        for number in 0..20 {
+            let (name, uid, id) = (format!("p{number}"), format!("u{number}"), format!("s{number}"));
+            site.pod("shop", &name, &uid);
+            site.add(&id, ("shop", &name, &uid)).await;
+        }
+        site.lose_rows();
+        let report = site.pass().await.unwrap();
+        assert_eq!((report.actions.len(), site.news().len()), (21, 10));
+        site.node.switch.change("Nuage_Port_Table", |rows| {
+            let (_, row) = rows.iter_mut().find(|(_, row)| row["alias"] != "foreign").unwrap();
+            row.insert("ip_addr".to_owned(), serde_json::json!("10.9.9.9"));
+        });
+        for expected in [1, 0, 0] {
+            site.pass().await.unwrap();
+            let told = site.news();
+            assert_eq!(told.len(), expected, "{told:?}");
+            assert!(told.iter().all(|news| news.is_warning && news.message.contains("10.9.9.9")), "{told:?}");
+        }
     });
 }
 

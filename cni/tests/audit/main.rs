@@ -7,6 +7,8 @@
 #[path = "../doubles/mod.rs"]
 mod doubles;
 mod leaks;
+mod mesos;
 mod model;
 mod originals_bugs;
+mod originals_leaks;
 mod site;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use nuage_cni::audit::Mode;
 use nuage_cni::audit::containers::Life;
+use nuage_cni::audit::report::Remembered;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use serde_json::Value;
@@ -231,11 +232,14 @@ impl Model {
             }
         }
         // Debts are tried again at pauses that grow to ten minutes.
+        let mut remembered = Remembered::default();
         for _ in 0..ENOUGH + 12 {
             tokio::time::sleep(crate::site::INTERVAL).await;
-            self.site.auditor.pass(Mode { dry_run: false, confirmed: true }).await.unwrap();
+            let report = self.site.auditor.pass(Mode { dry_run: false, confirmed: true }).await.unwrap();
+            remembered = report.remembered;
         }
         self.check("in the end");
+        assert_eq!((remembered.sightings, remembered.debts), (0, 0), "what is over is forgotten");
         let alive: Vec<&Pod> = self.pods.iter().filter(|pod| pod.sandbox.is_some()).collect();
         assert_eq!(alive.len(), self.pods.len(), "every pod is attached");
         let ports: Vec<&String> = alive.iter().map(|pod| &pod.port).collect();

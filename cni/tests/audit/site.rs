@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nuage_cni::audit::containers::{Containers, Life, PodInfo, Pods, Sandboxes, Testimony, Word};
+use nuage_cni::audit::news::News;
 use nuage_cni::audit::report::Report;
 use nuage_cni::audit::{Auditor, Mode};
 use nuage_cni::config::load_node;
@@ -40,7 +41,8 @@ struct State {
     api: Api,
     pods: BTreeMap<String, PodInfo>,
     stale: Pods,
-    sandboxes: Option<Sandboxes>,
+    sandboxes: Option<Word<Sandboxes>>,
+    news: Vec<News>,
 }
 
 /// The API server, and a runtime if there is one.
@@ -57,9 +59,16 @@ impl Containers for Cluster {
             Api::Empty => Word::Told(Pods::default()),
             Api::Stale => Word::Told(state.stale.clone()),
         };
-        let sandboxes = state.sandboxes.clone();
-        let sandboxes = sandboxes.map_or_else(|| Word::Silent("there is none".to_owned()), Word::Told);
-        Testimony { pods, sandboxes }
+        Testimony { pods, sandboxes: state.sandboxes.clone() }
+    }
+
+    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
+        held(&self.0).sandboxes.clone()
+    }
+
+    async fn tell(&self, news: &News, _now: Duration) -> bool {
+        held(&self.0).news.push(news.clone());
+        true
     }
 
     async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>> {
@@ -89,7 +98,13 @@ impl Site {
              staleentrytimeout: 180\n",
         );
         plant_foreign(&node);
-        let state = State { api: Api::Up, pods: BTreeMap::new(), stale: Pods::default(), sandboxes: None };
+        let state = State {
+            api: Api::Up,
+            pods: BTreeMap::new(),
+            stale: Pods::default(),
+            sandboxes: None,
+            news: Vec::new(),
+        };
         let cluster = Cluster(Arc::new(Mutex::new(state)));
         let auditor = auditor(&node, &cluster);
         Self { node, cluster, auditor, namespaces_made: 0 }
@@ -135,7 +150,12 @@ impl Site {
     /// There is a runtime that can be asked; it knows these sandboxes.
     pub fn set_sandboxes(&self, sandboxes: &[(&str, bool)]) {
         let known = sandboxes.iter().map(|(id, ready)| ((*id).to_owned(), *ready)).collect();
-        held(&self.cluster.0).sandboxes = Some(known);
+        held(&self.cluster.0).sandboxes = Some(Word::Told(known));
+    }
+
+    /// What was told of pods since this was last asked.
+    pub fn news(&self) -> Vec<News> {
+        std::mem::take(&mut held(&self.cluster.0).news)
     }
 
     /// A call of the plugin for a sandbox of a pod, in a process of its own. `None`: it was killed.
@@ -163,7 +183,7 @@ impl Site {
         environment.insert("CNI_ARGS".to_owned(), arguments);
         // The double's API server gives every pod one UID; the plugin takes this one as well.
         *held(&self.node.services.metadata) = json!({"annotations": {"kubernetes.io/config.hash": uid}});
-        let outcome = self.node.invoke(process, environment, json!({})).await?;
+        let outcome = Box::pin(self.node.invoke(process, environment, json!({}))).await?;
         Some(outcome.exit_code == 0)
     }
 

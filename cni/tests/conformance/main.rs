@@ -1,4 +1,4 @@
-//! CONFORMANCE.md is made from the list of clauses, and every clause has its tests, which exist.
+//! CONFORMANCE.md is made from the list of clauses, and every clause has its tests, which exist; so has every line of AUDIT.md.
 //! `UPDATE_CONFORMANCE=1 cargo test -p nuage-cni --test conformance` writes it anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
@@ -134,4 +134,23 @@ fn the_page_is_what_the_clauses_say() {
         there == page,
         "CONFORMANCE.md is old: UPDATE_CONFORMANCE=1 cargo test -p nuage-cni --test conformance"
     );
+}
+
+#[test]
+fn every_bug_of_the_originals_audit_and_every_leak_has_its_test() {
+    let page = std::fs::read_to_string(package().join("AUDIT.md")).unwrap();
+    let mut lines = BTreeMap::new();
+    for line in page.lines().filter(|line| line.starts_with("| A") || line.starts_with("| L")) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [id, _, held] = cells[..] else { panic!("{line}") };
+        let tests: Vec<&str> = held.split("<br>").map(|test| test.trim().trim_matches('`')).collect();
+        for test in &tests {
+            let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("{test}"));
+            assert!(tests_of(file).contains(name), "{id}: {file} has no test {name}");
+        }
+        assert!(lines.insert(id.to_owned(), tests.len()).is_none(), "{id} stands twice");
+    }
+    let bugs = (1..=14).map(|number| format!("A{number}"));
+    let expected: BTreeSet<String> = bugs.chain((1..=5).map(|number| format!("L{number}"))).collect();
+    assert_eq!(lines.into_keys().collect::<BTreeSet<_>>(), expected);
 }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use ipnet::IpNet;
 use nuage_cni::host::{
-    BoxError, Clock, Files, Http, HttpService, Link, LinkError, Links, LockGuard, Log, LogFile, Netns, Route,
-    Stream, Switch, TlsIdentity, VethPair,
+    BoxError, Clock, Files, Http, HttpService, Link, LinkError, Links, LockGuard, Log, LogFile, Namespaces,
+    Netns, Route, Stream, Switch, TlsIdentity, VethPair,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -127,6 +127,8 @@ impl Clock for VirtualClock {
 pub struct Kernel {
     /// Inodes by path.
     pub namespaces: Arc<Mutex<BTreeMap<PathBuf, u64>>>,
+    /// The inodes of those that a process is in.
+    pub inhabited: Arc<Mutex<BTreeSet<u64>>>,
     /// Pairs by the name of the host's end: where the other end is, and what it is like.
     pub pairs: Arc<Mutex<BTreeMap<String, (u64, Link)>>>,
 }
@@ -216,8 +218,13 @@ impl Links for ProcessLinks {
         self.operate("links names", || Ok(held(&self.0.pairs).keys().cloned().collect())).await
     }
 
-    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
-        self.operate("links namespaces", || Ok(held(&self.0.namespaces).values().copied().collect())).await
+    async fn namespaces(&self) -> Result<Namespaces, LinkError> {
+        self.operate("links namespaces", || {
+            let (inodes, inhabited) = (held(&self.0.namespaces), held(&self.0.inhabited));
+            let found = inodes.values().map(|inode| (*inode, inhabited.contains(inode))).collect();
+            Ok(Namespaces { inhabited: found, whole: true })
+        })
+        .await
     }
 }
 

@@ -141,6 +141,13 @@ impl Ord for Comparable {
     }
 }
 
+/// The address of this network that a port asks for.
+fn fixed_address(port: &Row) -> Option<String> {
+    let pairs = port.get("metadata")?[1].as_array()?;
+    let asked = pairs.iter().find(|pair| pair[0] == "static-ip")?[1].as_str()?;
+    asked.starts_with("10.0.0.").then(|| asked.to_owned())
+}
+
 impl Database {
     /// A VRS with its bridge and a connected controller.
     pub fn new() -> Self {
@@ -230,7 +237,8 @@ impl Database {
         let ports = state.tables.entry("Nuage_Port_Table".to_owned()).or_default();
         for (uuid, port) in ports.iter_mut().filter(|(_, port)| listed.contains(&port["name"])) {
             let last = uuid.as_u128() % 250 + 2;
-            port.insert("ip_addr".to_owned(), json!(format!("10.0.0.{last}")));
+            let address = fixed_address(port).unwrap_or_else(|| format!("10.0.0.{last}"));
+            port.insert("ip_addr".to_owned(), json!(address));
             port.insert("subnet_mask".to_owned(), json!("255.255.255.0"));
             port.insert("gateway".to_owned(), json!("10.0.0.1"));
             if ipv6 {

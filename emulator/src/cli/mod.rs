@@ -10,7 +10,7 @@ mod vsd;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::Error;
@@ -26,7 +26,7 @@ Examples:
 
 /// Emulators of a Nuage VSP site: VRS, VSD, VSC, monitor and a slice of the Kubernetes API
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(version = crate::VERSION, after_help = EXAMPLES, arg_required_else_help = true)]
 struct Arguments {
     /// Say on standard error what happens, not only what goes wrong
     #[arg(short, long, global = true)]
@@ -49,6 +49,11 @@ enum Verb {
     Vsd(vsd::Verb),
     /// Print the switch's OVSDB schema
     Schema,
+}
+
+/// The command line, for its manual and its completions.
+pub fn command() -> clap::Command {
+    Arguments::command().name("emulator")
 }
 
 /// Runs the command line.

@@ -7,7 +7,7 @@ use super::{End, say};
 use crate::error::Error;
 use crate::http::remote;
 use crate::up::directory::write_secret;
-use crate::vsc::{Connecting, Controller, Stream};
+use crate::vsc::{Connecting, Controller, Follower, Stream};
 
 const API: &str = "v6";
 
@@ -28,7 +28,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
         write_secret(&directory.join("pki/vsc.key"), key)?;
     }
     let http = remote(&identity).map_err(|error| Error::Client(error.to_string()))?;
-    let controller = Controller::new(http, &format!("{}/{API}", url.trim_end_matches('/'))).preparing();
+    let url = format!("{}/{API}", url.trim_end_matches('/'));
+    let follower = Follower::new(http.clone(), &url);
+    let controller = Controller::new(http, &url).following(&follower).preparing();
     let endpoint = arguments.vrs;
     let connect = || connect(endpoint.clone());
     // A switch that cannot be reached at all is a mistake of the call; later it may come and go.
@@ -39,6 +41,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
         biased;
         () = end.wait() => Ok(()),
         never = controller.run(connect) => match never {},
+        never = follower.run() => match never {},
     }
 }
 

@@ -232,6 +232,23 @@ pub const ALL: &[Definition] = &[
     ),
     fault("kube.empty_list", "The API server answers a list without items.", &[PATH]),
     fault("kube.watch_gap", "A watch leaves events out without saying so.", &[PATH]),
+    fault("mesos.down", "The Mesos agent takes no connections.", &[]),
+    fault(
+        "mesos.wrong_certificate",
+        "The Mesos agent presents a certificate of an authority that nobody trusts.",
+        &[],
+    ),
+    fault("mesos.unauthorized", "The Mesos agent answers 401.", &[PATH]),
+    fault("mesos.error", "The Mesos agent answers 500.", &[PATH]),
+    fault("mesos.unavailable", "The Mesos agent answers 503, as while it recovers.", &[PATH]),
+    fault("mesos.slow", "The Mesos agent takes longer to answer.", &[PATH, delay(2000)]),
+    fault("mesos.truncated", "The Mesos agent's answer ends in the middle of its body.", &[PATH]),
+    fault("mesos.empty_list", "The Mesos agent tells of no container.", &[]),
+    fault(
+        "mesos.partial_list",
+        "The Mesos agent tells of one container alone, as if whoever asks might not see the others.",
+        &[],
+    ),
 ];
 
 #[cfg(test)]
@@ -246,7 +263,7 @@ mod tests {
         assert_eq!(names.len(), ALL.len());
         for Definition { name, about, parameters, .. } in ALL {
             let component = name.split('.').next().unwrap();
-            assert!(["vrs", "vsc", "vsd", "monitor", "kube"].contains(&component), "{name}");
+            assert!(["vrs", "vsc", "vsd", "monitor", "kube", "mesos"].contains(&component), "{name}");
             assert!(
                 about.ends_with('.') && about.chars().next().is_some_and(char::is_uppercase),
                 "{name}: {about}"

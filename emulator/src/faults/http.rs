@@ -25,7 +25,7 @@ const LARGEST_BODY: usize = 64 << 20;
 const MAX_REMEMBERED: usize = 64;
 
 /// How paths of the Kubernetes API's collections end.
-const PLURALS: [&str; 5] = ["pods", "nodes", "namespaces", "services", "networkpolicies"];
+const PLURALS: [&str; 6] = ["pods", "nodes", "namespaces", "services", "networkpolicies", "events"];
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum Api {
     Monitor,
     /// The Kubernetes API.
     Kube,
+    /// The agents of Mesos.
+    Mesos,
 }
 
 /// What becomes of a connection that somebody opens.
@@ -55,6 +57,7 @@ impl Api {
             Self::Vsd => "vsd",
             Self::Monitor => "monitor",
             Self::Kube => "kube",
+            Self::Mesos => "mesos",
         }
     }
 
@@ -73,7 +76,7 @@ impl Api {
         }
     }
 
-    /// The body of a refusal, in this service's form.
+    /// The body of a refusal, in this service's form; none where it says nothing but the status.
     fn refusal(self, status: StatusCode) -> Value {
         let (code, text) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
         match self {
@@ -86,6 +89,7 @@ impl Api {
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
                 "message": text, "reason": reason(status), "code": code
             }),
+            Self::Mesos => Value::Null,
         }
     }
 }
@@ -167,7 +171,11 @@ impl Layer {
     }
 
     fn refused(&self, status: StatusCode) -> Response {
-        let mut response = Response::new(Body::from(self.api.refusal(status).to_string()));
+        let body = match self.api.refusal(status) {
+            Value::Null => Body::empty(),
+            body => Body::from(body.to_string()),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response

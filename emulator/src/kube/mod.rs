@@ -1,5 +1,5 @@
-//! The slice of the Kubernetes API that the plugin, the monitor, the harness and kubectl need: pods, nodes, namespaces,
-//! services and network policies with get, list, watch, create, update, patch and delete. Runs no pod, forwards nothing.
+//! The slice of the Kubernetes API that the plugin, the audit, the monitor, the harness and kubectl need: pods, nodes, namespaces,
+//! services, network policies and events with get, list, watch, create, update, patch and delete. Runs no pod, forwards nothing.
 
 mod discovery;
 mod request;
@@ -101,7 +101,7 @@ impl Kube {
     pub fn create(&self, mut object: Value) -> Result<Arc<Value>, Status> {
         let resource = object["kind"].as_str().and_then(Resource::from_kind);
         let resource = resource.ok_or_else(|| {
-            Status::bad_request("kind must be Pod, Node, Namespace, Service or NetworkPolicy")
+            Status::bad_request("kind must be Pod, Node, Namespace, Service, NetworkPolicy or Event")
         })?;
         if !object["metadata"].is_object() {
             return Err(Status::invalid("metadata is missing"));
@@ -142,13 +142,16 @@ impl Kube {
         let phase = match resource {
             Resource::Pods => "Pending",
             Resource::Namespaces => "Active",
-            Resource::NetworkPolicies | Resource::Nodes | Resource::Services => "",
+            Resource::Events | Resource::NetworkPolicies | Resource::Nodes | Resource::Services => "",
         };
         if !phase.is_empty() && object["status"]["phase"].is_null() {
             object["status"]["phase"] = json!(phase);
         }
         if resource == Resource::Services {
             self.give_address(&mut object)?;
+        }
+        if resource == Resource::Events {
+            self.store().make_room_for_event();
         }
         Ok(self.put(key, Some(object)))
     }

@@ -20,7 +20,18 @@ enum Requirement {
 }
 
 /// Fields that can be selected by.
-const FIELDS: [&str; 4] = ["metadata.name", "metadata.namespace", "spec.nodeName", "status.phase"];
+const FIELDS: [&str; 10] = [
+    "metadata.name",
+    "metadata.namespace",
+    "spec.nodeName",
+    "status.phase",
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "reason",
+    "type",
+];
 
 impl Selector {
     /// Reads `labelSelector` and `fieldSelector`.

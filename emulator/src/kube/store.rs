@@ -13,10 +13,13 @@ const HISTORY: usize = 4096;
 
 /// The group of network policies, and the version of it.
 pub(super) const NETWORKING: &str = "networking.k8s.io/v1";
+/// How many events are kept. A server forgets them after an hour; here the oldest go.
+const MOST_EVENTS: usize = 1000;
 
 /// The resources that are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Resource {
+    Events,
     Namespaces,
     NetworkPolicies,
     Nodes,
@@ -25,8 +28,8 @@ pub(super) enum Resource {
 }
 
 impl Resource {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Namespaces, Self::NetworkPolicies, Self::Nodes, Self::Pods, Self::Services];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Events, Self::Namespaces, Self::NetworkPolicies, Self::Nodes, Self::Pods, Self::Services];
 
     /// The group and version that it is in; the first group has no name.
     pub(super) fn api_version(self) -> &'static str {
@@ -36,6 +39,7 @@ impl Resource {
     /// The word that kubectl takes for it, too.
     pub(super) fn short(self) -> &'static str {
         match self {
+            Self::Events => "ev",
             Self::Namespaces => "ns",
             Self::NetworkPolicies => "netpol",
             Self::Nodes => "no",
@@ -46,6 +50,7 @@ impl Resource {
 
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Events => "events",
             Self::Namespaces => "namespaces",
             Self::NetworkPolicies => "networkpolicies",
             Self::Nodes => "nodes",
@@ -56,6 +61,7 @@ impl Resource {
 
     pub(super) fn kind(self) -> &'static str {
         match self {
+            Self::Events => "Event",
             Self::Namespaces => "Namespace",
             Self::NetworkPolicies => "NetworkPolicy",
             Self::Nodes => "Node",
@@ -135,6 +141,21 @@ impl Store {
         Box::new(
             self.objects.range(first..).take_while(move |(key, _)| wanted(key)).map(|(_, object)| &**object),
         )
+    }
+
+    /// Makes room for one more event: the oldest goes.
+    pub(super) fn make_room_for_event(&mut self) {
+        let version = |object: &Value| -> u64 {
+            object["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
+        };
+        let first = (Resource::Events, String::new(), String::new());
+        let events = || self.objects.range(first.clone()..).take_while(|(key, _)| key.0 == Resource::Events);
+        if events().count() >= MOST_EVENTS
+            && let Some((oldest, _)) = events().min_by_key(|(_, event)| version(event))
+        {
+            let oldest = oldest.clone();
+            self.put(oldest, None);
+        }
     }
 
     /// Puts an object in the place of what was there, or takes it away, and remembers the change.

@@ -15,6 +15,7 @@ pub(super) fn table(resource: Resource, objects: &[Value], metadata: &Value, now
     let columns: &[&str] = match resource {
         Resource::Pods => &["Name", "Ready", "Status", "Restarts", "Age", "IP", "Node"],
         Resource::Nodes => &["Name", "Status", "Roles", "Age", "Version"],
+        Resource::Events => &["Last Seen", "Type", "Reason", "Object", "Message"],
         Resource::Namespaces => &["Name", "Status", "Age"],
         Resource::Services => &["Name", "Type", "Cluster-IP", "Age"],
         Resource::NetworkPolicies => &["Name", "Pod-Selector", "Age"],
@@ -56,6 +57,7 @@ fn cell(object: &Value, column: &str, now: u64) -> String {
         "Restarts" => "0".to_owned(),
         "IP" => text(&object["status"]["podIP"]),
         "Node" => text(&object["spec"]["nodeName"]),
+        "Type" if object["kind"] == "Event" => text(&object["type"]),
         "Type" => text(&object["spec"]["type"]),
         "Cluster-IP" => text(&object["spec"]["clusterIP"]),
         "Pod-Selector" => {
@@ -65,6 +67,13 @@ fn cell(object: &Value, column: &str, now: u64) -> String {
             if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
         }
         "Version" => text(&object["status"]["nodeInfo"]["kubeletVersion"]),
+        "Last Seen" => age(&text(&object["lastTimestamp"]), now),
+        "Reason" => text(&object["reason"]),
+        "Message" => text(&object["message"]),
+        "Object" => {
+            let about = &object["involvedObject"];
+            format!("{}/{}", text(&about["kind"]).to_lowercase(), text(&about["name"]))
+        }
         "Age" => age(&text(&object["metadata"]["creationTimestamp"]), now),
         _ => "<none>".to_owned(),
     }

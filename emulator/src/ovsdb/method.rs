@@ -270,7 +270,7 @@ fn change_monitor(state: &mut State, session: u64, params: &[Value]) -> Result<A
         return Err(Failure::syntax("duplicate monitor ID", new_id));
     }
     let before = std::sync::Arc::clone(&session.monitors[position].view);
-    let database = databases.get(&before.database).ok_or_else(unknown)?;
+    let database = databases.get(before.database()).ok_or_else(unknown)?;
     let after = before.with_conditions(database, requests)?;
     let (number, after) = views.share(after);
     let monitor = Monitor::new(new_id.clone(), number, after);

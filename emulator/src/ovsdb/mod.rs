@@ -18,6 +18,7 @@ mod sessions;
 mod storage;
 mod transaction;
 mod view;
+mod views;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +41,7 @@ use persist::{Journal, Medium, OpenError};
 use sessions::Session;
 use storage::{Change, Column, Database};
 use transaction::{Context, Done, Outcome, Reply};
-use view::Views;
+use views::Views;
 
 /// The reserved database that describes the others (ovsdb-server(5)).
 const SERVER_DATABASE: &str = "_Server";

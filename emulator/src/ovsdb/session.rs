@@ -250,9 +250,16 @@ impl Connection<'_> {
                 }
                 // The answer to a probe; nothing else was asked.
                 Ok(Some(Message::Response { id: Value::String(id), .. })) if id == "echo" => {}
-                Ok(Some(Message::Response { .. })) | Err(_) => return false,
+                Ok(Some(Message::Response { .. })) => return self.leave(&"an answer that nobody asked for"),
+                Err(error) => return self.leave(&error),
             }
         }
+    }
+
+    /// A peer that breaks the protocol is left, and that is told.
+    fn leave(&self, why: &dyn std::fmt::Display) -> bool {
+        tracing::warn!(session = self.id, error = %why, "a client of the OVSDB server is disconnected");
+        false
     }
 
     /// The peer was silent: when to look again, `None` if it is gone.

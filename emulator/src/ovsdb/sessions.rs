@@ -112,12 +112,12 @@ impl State {
 
     /// Tells every session what a commit has changed. What many want to see alike is written once.
     pub(super) fn tell(&mut self, name: &str, changes: &[Change]) {
-        let Self { sessions, databases, .. } = self;
+        let Self { sessions, databases, views, .. } = self;
         let Some(database) = databases.get(name) else { return };
         let mut written: BTreeMap<u64, Bytes> = BTreeMap::new();
         for session in sessions.values_mut() {
             let Session { monitors, outbox, .. } = session;
-            let mut watching = monitors.iter().filter(|monitor| monitor.view.database == name).peekable();
+            let mut watching = monitors.iter().filter(|monitor| monitor.view.database() == name).peekable();
             if watching.peek().is_none() {
                 continue;
             }
@@ -130,7 +130,7 @@ impl State {
             for monitor in watching {
                 let updates = written.entry(monitor.number).or_insert_with(|| {
                     let mut out = Vec::new();
-                    monitor.view.write_update(&mut out, database, changes);
+                    monitor.view.write_update(&mut out, database, changes, views.looked_at(&monitor.view));
                     out.into()
                 });
                 if !updates.is_empty() {
@@ -146,7 +146,7 @@ impl State {
 
     /// Tells a session what it has missed, as one update.
     pub(super) fn catch_up(&mut self, session: u64) {
-        let Self { sessions, databases, .. } = self;
+        let Self { sessions, databases, views, .. } = self;
         let Some(session) = sessions.get_mut(&session).filter(|session| !session.missed.is_empty()) else {
             return;
         };
@@ -156,9 +156,10 @@ impl State {
                 .into_iter()
                 .map(|((table, uuid), (old, new))| Change { table, uuid, old, new })
                 .collect();
-            for monitor in session.monitors.iter().filter(|monitor| monitor.view.database == name) {
+            for monitor in session.monitors.iter().filter(|monitor| monitor.view.database() == name) {
                 let mut updates = Vec::new();
-                monitor.view.write_update(&mut updates, database, &changes);
+                let looked_at = views.looked_at(&monitor.view);
+                monitor.view.write_update(&mut updates, database, &changes, looked_at);
                 if !updates.is_empty() {
                     monitor.send(&mut session.outbox, &updates.into());
                 }
@@ -184,8 +185,9 @@ impl State {
         for session in self.sessions.values_mut() {
             session.missed.remove(name);
             session.closing |= !session.aware;
-            let (gone, kept) =
-                std::mem::take(&mut session.monitors).into_iter().partition(|one| one.view.database == name);
+            let (gone, kept) = std::mem::take(&mut session.monitors)
+                .into_iter()
+                .partition(|one| one.view.database() == name);
             session.monitors = kept;
             for monitor in Vec::<Monitor>::into_iter(gone) {
                 let begun = session.outbox.begin();

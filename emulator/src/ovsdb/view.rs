@@ -1,7 +1,7 @@
 //! What a monitor wants to see (RFC 7047 section 4.1.5; ovsdb-server(7) for the conditional ones), and a commit's changes
-//! in that form. Clients that ask alike share a view, so that a change is written once for all of them.
+//! in that form. Knows no sessions; who shares a view is [`super::views`]' business.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nuage_ovsdb::members::{Expect, Members};
@@ -43,25 +43,34 @@ impl Selection {
 }
 
 /// What is seen of one table.
-#[derive(Clone, Debug, PartialEq)]
-struct TableView {
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct TableScope {
     table: usize,
-    /// With the events that each is told at.
+    /// With the events that each is told at, in their order.
     columns: Vec<(Column, Selection)>,
-    /// Columns that only the conditions look at. They make a row count as modified, as in the real server.
-    hidden: Vec<Column>,
     select: Selection,
-    /// A row that fulfils any of them is seen; if there are none, every row is.
-    conditions: Vec<Condition>,
 }
+
+/// The tables, columns and events of a monitor, whatever its method and its conditions.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Scope {
+    database: String,
+    /// In the order of the database's tables.
+    tables: Vec<TableScope>,
+}
+
+/// Columns, by table, that make a row count as modified beside those that are told.
+pub(super) type LookedAt = BTreeSet<(usize, Column)>;
 
 /// What a monitor sees of a database.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct View {
     pub(super) kind: Kind,
-    pub(super) database: String,
-    /// In the order of the database's tables.
-    tables: Vec<TableView>,
+    pub(super) scope: Arc<Scope>,
+    /// The number under which [`super::views`] knows the scope.
+    pub(super) watch: u64,
+    /// For each table: a row that fulfils any of them is seen; if there are none, every row is.
+    conditions: Vec<Vec<Condition>>,
 }
 
 impl View {
@@ -75,28 +84,41 @@ impl View {
         let object = requests
             .as_object()
             .ok_or_else(|| Failure::syntax("monitor-requests must be object", requests))?;
-        let mut tables = Vec::new();
+        let mut seen = Vec::new();
         for (table_name, requests) in object {
             let table = database
                 .table(table_name)
                 .ok_or_else(|| Failure::new("syntax error", format!("no table named {table_name}")))?;
             let schema = &database.tables[table];
-            let mut view = TableView {
-                table,
-                columns: Vec::new(),
-                hidden: Vec::new(),
-                select: Selection(0),
-                conditions: Vec::new(),
-            };
+            let mut scope = TableScope { table, columns: Vec::new(), select: Selection(0) };
+            let mut conditions = Vec::new();
             let several = requests.as_array().map_or_else(|| std::slice::from_ref(requests), Vec::as_slice);
             for request in several {
-                view.add(kind, schema, request)?;
+                conditions.extend(scope.add(kind, schema, request)?);
             }
-            view.hide();
-            tables.push(view);
+            scope.columns.sort_unstable_by_key(|(column, _)| *column);
+            seen.push((scope, conditions));
         }
-        tables.sort_by_key(|view| view.table);
-        Ok(Self { kind, database: name.to_owned(), tables })
+        seen.sort_by_key(|(scope, _)| scope.table);
+        let (tables, conditions) = seen.into_iter().unzip();
+        let scope = Arc::new(Scope { database: name.to_owned(), tables });
+        Ok(Self { kind, scope, watch: 0, conditions })
+    }
+
+    /// The database that is seen.
+    pub(super) fn database(&self) -> &str {
+        &self.scope.database
+    }
+
+    /// The columns that its conditions look at.
+    pub(super) fn looks_at(&self) -> impl Iterator<Item = (usize, Column)> {
+        self.tables().flat_map(|(scope, conditions)| {
+            conditions.iter().filter_map(Condition::column).map(|column| (scope.table, column))
+        })
+    }
+
+    fn tables(&self) -> impl Iterator<Item = (&TableScope, &[Condition])> {
+        self.scope.tables.iter().zip(self.conditions.iter().map(Vec::as_slice))
     }
 
     /// The same view with other conditions (`monitor_cond_change`).
@@ -108,8 +130,9 @@ impl View {
         let mut changed = self.clone();
         for (name, requests) in object {
             let table = database.table(name).ok_or_else(|| wrong(format!("no table named {name}")))?;
-            let view = changed.tables.iter_mut().find(|view| view.table == table);
-            let view = view.ok_or_else(|| wrong(format!("no table named {name} in monitor session")))?;
+            let position = self.scope.tables.iter().position(|scope| scope.table == table);
+            let position =
+                position.ok_or_else(|| wrong(format!("no table named {name} in monitor session")))?;
             let requests = requests
                 .as_array()
                 .ok_or_else(|| wrong(format!("table {name} no monitor-cond-change JSON array")))?;
@@ -127,8 +150,7 @@ impl View {
                 }
                 // The real 3.1 crashes without a `where`; none is none.
                 let (schema, clauses) = (&database.tables[table], conditions.map_or(&[][..], Vec::as_slice));
-                view.conditions = read_conditions(schema, clauses, &mut |_| None)?;
-                view.hide();
+                changed.conditions[position] = read_conditions(schema, clauses, &mut |_| None)?;
             }
         }
         Ok(changed)
@@ -137,15 +159,15 @@ impl View {
     /// Appends the rows that are there when the monitor begins: `<table-updates>`.
     pub(super) fn write_initial(&self, outbox: &mut Outbox, database: &Database) {
         let mut separators = (b'{', b'{');
-        for view in self.tables.iter().filter(|view| view.select.has(Event::Initial)) {
-            let table = &database.tables[view.table];
+        for (scope, conditions) in self.tables().filter(|(scope, _)| scope.select.has(Event::Initial)) {
+            let table = &database.tables[scope.table];
             separators.1 = b'{';
-            for (uuid, row) in table.rows.iter().filter(|(uuid, row)| view.wants(**uuid, row)) {
+            for (uuid, row) in table.rows.iter().filter(|(uuid, row)| wants(conditions, **uuid, row)) {
                 let out = outbox.tail();
                 begin_row(out, table, *uuid, &mut separators);
                 let form = if self.kind == Kind::Plain { &b"{\"new\":"[..] } else { b"{\"initial\":" };
                 out.extend_from_slice(form);
-                view.write_row(out, table, *uuid, row, Event::Initial, self.kind);
+                scope.write_row(out, table, *uuid, row, Event::Initial, self.kind);
                 out.push(b'}');
             }
             if separators.1 == b',' {
@@ -155,31 +177,45 @@ impl View {
         outbox.tail().extend_from_slice(if separators.0 == b'{' { b"{}" } else { b"}" });
     }
 
-    /// Appends what a commit's changes are to this view: `<table-updates>`, or nothing.
-    pub(super) fn write_update(&self, out: &mut Vec<u8>, database: &Database, changes: &[Change]) {
-        self.write(out, database, changes, |view, change| {
-            let row = |row: &Option<Arc<RowData>>| row.clone().filter(|row| view.wants(change.uuid, row));
+    /// Appends what a commit's changes are to this view: `<table-updates>`, or nothing. A row counts as modified as well where
+    /// only something of `looked_at` has changed.
+    pub(super) fn write_update(
+        &self,
+        out: &mut Vec<u8>,
+        database: &Database,
+        changes: &[Change],
+        looked_at: &LookedAt,
+    ) {
+        self.write(out, database, changes, looked_at, |conditions, change| {
+            let row =
+                |row: &Option<Arc<RowData>>| row.clone().filter(|row| wants(conditions, change.uuid, row));
             (row(&change.old), row(&change.new))
         });
     }
 
     /// Appends what the change of conditions from `before` to this view shows and hides: `<table-updates2>`, or nothing.
     pub(super) fn write_difference(&self, out: &mut Vec<u8>, database: &Database, before: &Self) {
-        for (view, before) in self.tables.iter().zip(&before.tables) {
-            if view.conditions == before.conditions {
+        let mut changes = Vec::new();
+        for ((scope, conditions), before) in self.tables().zip(&before.conditions) {
+            if conditions == before {
                 continue;
             }
-            let rows = database.tables[view.table].rows.iter();
-            let crossing = rows.filter(|(uuid, row)| view.wants(**uuid, row) != before.wants(**uuid, row));
-            let changes: Vec<Change> = crossing
-                .map(|(uuid, row)| {
-                    let seen = view.wants(*uuid, row);
+            for (uuid, row) in &database.tables[scope.table].rows {
+                let seen = wants(conditions, *uuid, row);
+                if seen != wants(before, *uuid, row) {
                     let (old, new) = if seen { (None, Some(row)) } else { (Some(row), None) };
-                    Change { table: view.table, uuid: *uuid, old: old.cloned(), new: new.cloned() }
-                })
-                .collect();
-            self.write(out, database, &changes, |_, change| (change.old.clone(), change.new.clone()));
+                    changes.push(Change {
+                        table: scope.table,
+                        uuid: *uuid,
+                        old: old.cloned(),
+                        new: new.cloned(),
+                    });
+                }
+            }
         }
+        self.write(out, database, &changes, &LookedAt::new(), |_, change| {
+            (change.old.clone(), change.new.clone())
+        });
     }
 
     fn write(
@@ -187,18 +223,20 @@ impl View {
         out: &mut Vec<u8>,
         database: &Database,
         changes: &[Change],
-        seen: impl Fn(&TableView, &Change) -> (Option<Arc<RowData>>, Option<Arc<RowData>>),
+        looked_at: &LookedAt,
+        seen: impl Fn(&[Condition], &Change) -> (Option<Arc<RowData>>, Option<Arc<RowData>>),
     ) {
         let start = out.len();
         let mut separators = (b'{', b'{');
         let mut open = None;
         for change in changes {
-            let Ok(position) = self.tables.binary_search_by_key(&change.table, |view| view.table) else {
+            let tables = &self.scope.tables;
+            let Ok(position) = tables.binary_search_by_key(&change.table, |scope| scope.table) else {
                 continue;
             };
-            let (view, table) = (&self.tables[position], &database.tables[change.table]);
-            let (old, new) = seen(view, change);
-            let Some(event) = view.event(old.as_deref(), new.as_deref()) else { continue };
+            let (scope, table) = (&tables[position], &database.tables[change.table]);
+            let (old, new) = seen(&self.conditions[position], change);
+            let Some(event) = scope.event(old.as_deref(), new.as_deref(), looked_at) else { continue };
             if open != Some(change.table) {
                 if open.is_some() {
                     out.push(b'}');
@@ -208,15 +246,20 @@ impl View {
             }
             begin_row(out, table, change.uuid, &mut separators);
             if self.kind == Kind::Plain {
-                view.write_first_form(out, table, change.uuid, (old.as_deref(), new.as_deref()), event);
+                scope.write_first_form(out, table, change.uuid, (old.as_deref(), new.as_deref()), event);
             } else {
-                view.write_second_form(out, table, change.uuid, (old.as_deref(), new.as_deref()), event);
+                scope.write_second_form(out, table, change.uuid, (old.as_deref(), new.as_deref()), event);
             }
         }
         if out.len() > start {
             out.extend_from_slice(b"}}");
         }
     }
+}
+
+/// Whether a row belongs to what is monitored under these conditions.
+fn wants(conditions: &[Condition], uuid: Uuid, row: &RowData) -> bool {
+    conditions.is_empty() || conditions.iter().any(|condition| condition.holds(uuid, row))
 }
 
 /// Appends a row's name in `<table-updates>`, after what has to come before it.
@@ -234,8 +277,9 @@ fn begin_row(out: &mut Vec<u8>, table: &Table, uuid: Uuid, (tables, rows): &mut 
     out.extend_from_slice(b"\":");
 }
 
-impl TableView {
-    fn add(&mut self, kind: Kind, table: &Table, request: &Value) -> Result<(), Failure> {
+impl TableScope {
+    /// Adds what a request names; gives its conditions.
+    fn add(&mut self, kind: Kind, table: &Table, request: &Value) -> Result<Vec<Condition>, Failure> {
         let members = Members::new(request, format!("table {}", table.name));
         let conditions = (kind != Kind::Plain).then(|| members.optional("where", Expect::Array)).flatten();
         let columns = members.optional("columns", Expect::Array);
@@ -244,10 +288,8 @@ impl TableView {
         let select = select.map_or(Ok(Selection::ALL), |json| read_selection(table, json))?;
         self.select.0 |= select.0;
         self.add_columns(table, columns, select)?;
-        if let Some(clauses) = conditions.and_then(Value::as_array) {
-            self.conditions.extend(read_conditions(table, clauses, &mut |_| None)?);
-        }
-        Ok(())
+        let clauses = conditions.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        read_conditions(table, clauses, &mut |_| None)
     }
 
     fn add_columns(&mut self, table: &Table, json: Option<&Value>, select: Selection) -> Result<(), Failure> {
@@ -282,26 +324,16 @@ impl TableView {
         Ok(())
     }
 
-    fn hide(&mut self) {
-        let seen = |column: &Column| self.columns.iter().any(|(known, _)| known == column);
-        let looked_at = self.conditions.iter().filter_map(Condition::column);
-        self.hidden = looked_at.filter(|column| !seen(column)).collect();
-    }
-
-    /// Whether a row belongs to what is monitored.
-    fn wants(&self, uuid: Uuid, row: &RowData) -> bool {
-        self.conditions.is_empty() || self.conditions.iter().any(|condition| condition.holds(uuid, row))
-    }
-
     /// What has happened, if it is to be told.
-    fn event(&self, old: Option<&RowData>, new: Option<&RowData>) -> Option<Event> {
+    fn event(&self, old: Option<&RowData>, new: Option<&RowData>, looked_at: &LookedAt) -> Option<Event> {
         let event = match (old, new) {
             (None, Some(_)) => Event::Insert,
             (Some(_), None) => Event::Delete,
             (Some(old), Some(new)) => {
-                let looked_at = self.columns.iter().map(|(column, _)| column).chain(&self.hidden);
-                let mut changed = looked_at.filter(|column| differs(**column, old, new));
-                changed.next().map(|_| Event::Modify)?
+                let range = (self.table, Column::Uuid)..=(self.table, Column::Data(usize::MAX));
+                let hidden = looked_at.range(range).map(|(_, column)| column);
+                let mut watched = self.columns.iter().map(|(column, _)| column).chain(hidden);
+                watched.any(|column| differs(*column, old, new)).then_some(Event::Modify)?
             }
             (None, None) => return None,
         };
@@ -425,23 +457,4 @@ fn read_selection(table: &Table, json: &Value) -> Result<Selection, Failure> {
     }
     members.finish()?;
     Ok(selection)
-}
-
-/// The views that sessions look at, each once.
-#[derive(Debug, Default)]
-pub(super) struct Views(BTreeMap<u64, Arc<View>>, u64);
-
-impl Views {
-    /// The view that is equal to this one, or this one from now on.
-    pub(super) fn share(&mut self, view: View) -> (u64, Arc<View>) {
-        // Views that nobody looks at any more make room.
-        self.0.retain(|_, known| Arc::strong_count(known) > 1);
-        if let Some((id, known)) = self.0.iter().find(|(_, known)| ***known == view) {
-            return (*id, Arc::clone(known));
-        }
-        self.1 += 1;
-        let view = Arc::new(view);
-        self.0.insert(self.1, Arc::clone(&view));
-        (self.1, view)
-    }
 }

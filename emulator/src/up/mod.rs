@@ -1,4 +1,4 @@
-//! The whole site in one process: switches, VSD, controllers, monitor and API server on real sockets, with the files that a
+//! The whole site in one process: switches, VSD, controllers, monitor, API server and Mesos agents on real sockets, with the files that a
 //! node needs to use them.
 
 pub mod directory;
@@ -23,11 +23,13 @@ pub enum Component {
     Monitor,
     /// The slice of the Kubernetes API.
     Kube,
+    /// The slice of the Mesos agents' API.
+    Mesos,
 }
 
 impl Component {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Vrs, Self::Vsd, Self::Vsc, Self::Monitor, Self::Kube];
+    pub const ALL: [Self; 6] = [Self::Vrs, Self::Vsd, Self::Vsc, Self::Monitor, Self::Kube, Self::Mesos];
 }
 
 /// Which TCP ports are used.
@@ -35,7 +37,7 @@ impl Component {
 pub enum Ports {
     /// Whatever is free.
     Auto,
-    /// The product's: 8443, 7443, 9443, 6443.
+    /// The product's: 8443, 7443, 9443, 6443, 5051.
     Default,
 }
 
@@ -61,4 +63,23 @@ pub struct Options {
     pub vrs_tcp: bool,
     /// Whether the switches listen on TLS, too, for clients with a certificate of the site's authority.
     pub vrs_tls: bool,
+    /// How it is reached from elsewhere.
+    pub reach: Reach,
+}
+
+/// What a site needs that clients of other machines use.
+#[derive(Clone, Default)]
+pub struct Reach {
+    /// Names that its clients call it by, beside localhost: they stand in its certificates, the first one in its URLs.
+    pub names: Vec<String>,
+    /// The password of `csproot`, instead of the one that everybody knows.
+    pub password: Option<String>,
+    /// A folder with ca.pem and ca.key, copied to the site's `pki`: an authority that clients know already.
+    pub authority: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Reach {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Reach").field("names", &self.names).finish_non_exhaustive()
+    }
 }

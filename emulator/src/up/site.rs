@@ -23,14 +23,15 @@ use crate::faults::http::{Api, layered};
 use crate::faults::{Faults, SwitchFaults, admin};
 use crate::http::{HttpService, PeerCertificate, in_process};
 use crate::kube::Kube;
+use crate::mesos::{Credential, Mesos};
 use crate::monitor::{Monitor, MonitorOptions};
-use crate::node::{self, NodeFiles};
+use crate::node::{self, Agent, NodeFiles};
 use crate::ovsdb::Listener;
 use crate::ovsdb::persist::FileMedium;
 use crate::pki::{Identity, Pki};
 use crate::serve::{ClientCertificate, Front, acceptor, serve};
 use crate::vrs::{Vrs, VrsOptions};
-use crate::vsc::{Controller, Stream};
+use crate::vsc::{Controller, Follower, Stream};
 use crate::vsd::{self, Vsd};
 
 /// What a client inside this process calls the VSD: the authority is never resolved.
@@ -45,7 +46,11 @@ const MAX_NODES: u16 = 1000;
 const VRS_TCP_PORT: u16 = 6640;
 /// The same for TLS, beyond the ports that [`MAX_NODES`] switches take for TCP.
 const VRS_TLS_PORT: u16 = 16640;
+/// The first node's Mesos agent with `--ports default`; each further one has the next.
+const MESOS_PORT: u16 = 5051;
 const SOCKET_MODE: u32 = 0o600;
+/// Who may ask the Mesos agents.
+const PRINCIPAL: &str = "nuage";
 
 /// A running site.
 #[derive(Debug)]
@@ -66,6 +71,8 @@ pub struct Parts {
     pub vsd: Option<Vsd>,
     /// The API server, if it runs.
     pub kube: Option<Kube>,
+    /// The Mesos agents by their nodes' names, if they run.
+    pub agents: Vec<(String, Mesos)>,
     /// The faults of all of them.
     pub faults: Faults,
 }
@@ -89,6 +96,11 @@ struct Ground {
 }
 
 impl Ground {
+    /// Something that nobody guesses.
+    fn secret(&self) -> String {
+        format!("{:016x}{:016x}", self.entropy.next(), self.entropy.next())
+    }
+
     /// The TLS side of a listener of `api`.
     fn front(&self, api: Api, clients: ClientCertificate) -> Result<Front, Error> {
         let front = Front::from(acceptor(&self.pki, &self.server, clients)?);
@@ -106,17 +118,24 @@ impl Site {
         if !(1..=MAX_NODES).contains(&options.nodes) {
             return Err(Error::Usage(format!("--nodes must be from 1 to {MAX_NODES}")));
         }
-        if !options.bind.is_loopback() && options.components.contains(&Component::Vsd) {
+        let has_default_password =
+            options.components.contains(&Component::Vsd) && options.reach.password.is_none();
+        if !options.bind.is_loopback() && has_default_password {
             return Err(Error::DefaultPassword(options.bind));
         }
         let directory = Directory::take(&options.directory)?;
-        let pki = Pki::open(&directory.path.join("pki"))?;
-        let local = IpAddr::from([127, 0, 0, 1]);
-        let server = pki.server(&[local, options.bind])?;
-        let untrusted = Pki::unknown()?.server(&[local, options.bind])?;
+        let pki = directory.path.join("pki");
+        if let Some(authority) = &options.reach.authority {
+            Pki::adopt(authority, &pki)?;
+        }
+        let pki = Pki::open(&pki)?;
+        let (names, addresses) = (&options.reach.names, [IpAddr::from([127, 0, 0, 1]), options.bind]);
+        let server = pki.server(names, &addresses)?;
+        let untrusted = Pki::unknown()?.server(names, &addresses)?;
         let entropy = Entropy::seeded(seed()?);
         let faults = Faults::new(Entropy::seeded(entropy.next()));
-        let parts = Parts { switches: Vec::new(), vsd: None, kube: None, faults: faults.clone() };
+        let (switches, agents) = (Vec::new(), Vec::new());
+        let parts = Parts { switches, vsd: None, kube: None, agents, faults: faults.clone() };
         let ground = Ground { pki, server, untrusted, clock: Clock::System, entropy, faults };
         let (tasks, sockets, endpoints) = (JoinSet::new(), Vec::new(), Map::new());
         let mut site = Self { tasks, sockets, endpoints, directory, parts };
@@ -125,15 +144,19 @@ impl Site {
         let vsd = site.start_vsd(options, &ground).await?;
         if options.components.contains(&Component::Vsc) {
             let http = vsd.as_ref().map(|vsd| internal(vsd, &ground)).ok_or_else(|| needs("vsc", "vsd"))?;
+            let follower = Follower::new(http.clone(), VSD_URL);
             for switch in &switches {
-                site.start_controller(switch, http.clone(), &ground);
+                let controller = Controller::new(http.clone(), VSD_URL).following(&follower);
+                site.start_controller(switch, controller, &ground);
             }
+            site.run(async move { match follower.run().await {} });
         }
         let kube = site.start_kube(options, &ground).await?;
         site.start_monitor(options, &ground, vsd.as_ref(), kube.as_ref()).await?;
-        site.write_nodes(options, &ground, kube.as_ref())?;
+        let (agents, told) = site.start_agents(options, &ground).await?.into_iter().unzip();
+        site.write_nodes(options, &ground, kube.as_ref(), told)?;
         let switches: Vec<_> = switches.into_iter().map(|switch| (switch.name, switch.vrs)).collect();
-        site.parts = Parts { switches: switches.clone(), vsd, kube, faults: ground.faults.clone() };
+        site.parts = Parts { switches: switches.clone(), vsd, kube, agents, faults: ground.faults.clone() };
         site.start_admin(&ground, switches)?;
         site.write_endpoints()?;
         Ok(site)
@@ -172,13 +195,18 @@ impl Site {
         self.tasks.spawn(task);
     }
 
-    async fn listen(&self, options: &Options, port: u16) -> Result<(TcpListener, SocketAddr), Error> {
+    /// A listener, and where clients reach it: by the site's name if it has one, and whatever address it listens on.
+    async fn listen(&self, options: &Options, port: u16) -> Result<(TcpListener, String), Error> {
         let port = if options.ports == Ports::Auto { 0 } else { port };
         let address = SocketAddr::new(options.bind, port);
         let failed = |source| Error::Listen { address: address.to_string(), source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        Ok((listener, bound))
+        let reached = match options.reach.names.first() {
+            Some(name) => format!("{name}:{}", bound.port()),
+            None => bound.to_string(),
+        };
+        Ok((listener, reached))
     }
 
     async fn start_switches(&mut self, options: &Options, ground: &Ground) -> Result<Vec<Switch>, Error> {
@@ -249,6 +277,9 @@ impl Site {
             address: first_block(),
         };
         vsd.bootstrap(&site).map_err(|refusal| Error::Vsd(refusal.to_string()))?;
+        if let Some(password) = &options.reach.password {
+            vsd.set_password(password).map_err(|refusal| Error::Vsd(refusal.to_string()))?;
+        }
         for (name, port, clients) in
             [("vsd", 8443, ClientCertificate::No), ("vsd_cert", 7443, ClientCertificate::Required)]
         {
@@ -270,15 +301,14 @@ impl Site {
         Vsd::open(clock, entropy, &path).map_err(|error| Error::State { path, reason: error.to_string() })
     }
 
-    fn start_controller(&mut self, switch: &Switch, vsd: HttpService, ground: &Ground) {
+    fn start_controller(&mut self, switch: &Switch, controller: Controller, ground: &Ground) {
         let (socket, faults, name) = (switch.socket.clone(), ground.faults.clone(), switch.name.clone());
         self.run(async move {
             let connect = || -> crate::vsc::Connecting {
                 let socket = socket.clone();
                 Box::pin(async move { Ok(Box::new(UnixStream::connect(socket).await?) as Box<dyn Stream>) })
             };
-            let _: std::convert::Infallible =
-                Controller::new(vsd, VSD_URL).with_faults(faults, &name).run(connect).await;
+            let _: std::convert::Infallible = controller.with_faults(faults, &name).run(connect).await;
         });
     }
 
@@ -323,6 +353,33 @@ impl Site {
         Ok(Some(kube))
     }
 
+    /// A Mesos agent a node: how it is reached, and what runs there.
+    async fn start_agents(
+        &mut self,
+        options: &Options,
+        ground: &Ground,
+    ) -> Result<Vec<((String, Mesos), Agent)>, Error> {
+        let mut agents = Vec::new();
+        if !options.components.contains(&Component::Mesos) {
+            return Ok(agents);
+        }
+        for number in 1..=options.nodes {
+            let name = format!("node-{number}");
+            let credential = Credential { principal: PRINCIPAL.to_owned(), secret: ground.secret() };
+            let agent = Mesos::new(credential.clone(), ground.faults.clone(), &name);
+            let (listener, address) = self.listen(options, MESOS_PORT + number - 1).await?;
+            let front = ground.front(Api::Mesos, ClientCertificate::No)?;
+            self.run(serve(listener, front, agent.router()));
+            let url = format!("https://{address}");
+            if let Some(node) = self.endpoints["nodes"].get_mut(usize::from(number) - 1) {
+                node["mesos"] = json!(url);
+            }
+            agents.push(((name, agent), Agent { url, credential }));
+        }
+        self.endpoints.extend(agents.first().map(|(_, first)| ("mesos".to_owned(), json!(first.url))));
+        Ok(agents)
+    }
+
     /// The socket by which faults are turned on and off. It needs no certificate: who owns the directory may use it.
     fn start_admin(&mut self, ground: &Ground, switches: Vec<(String, Vrs)>) -> Result<(), Error> {
         let socket = self.directory.path.join("admin.sock");
@@ -347,18 +404,24 @@ impl Site {
     }
 
     /// The files of each node, and the kubeconfig of whoever plays the administrator.
-    fn write_nodes(&self, options: &Options, ground: &Ground, kube: Option<&Kube>) -> Result<(), Error> {
+    fn write_nodes(
+        &self,
+        options: &Options,
+        ground: &Ground,
+        kube: Option<&Kube>,
+        agents: Vec<Agent>,
+    ) -> Result<(), Error> {
         let Some(kube) = kube else { return Ok(()) };
         let server = self.endpoint("kube").unwrap_or_default();
-        let token = || format!("{:016x}{:016x}", ground.entropy.next(), ground.entropy.next());
-        let administrator = token();
+        let mut agents = agents.into_iter();
+        let administrator = ground.secret();
         kube.add_token(&administrator);
         let text = node::kubeconfig(&server, &ground.pki.authority, &format!("token: {administrator}"));
         write_secret(&self.directory.path.join("admin.kubeconfig"), text.as_bytes())?;
         for number in 1..=options.nodes {
             let name = format!("node-{number}");
             let directory = self.node_directory(options, &name);
-            let plugin = token();
+            let plugin = ground.secret();
             kube.add_token(&plugin);
             ground.faults.introduce(&plugin, &name);
             kube.create(json!({"kind": "Node", "metadata": {"name": name}}))
@@ -371,6 +434,7 @@ impl Site {
                 token: plugin,
                 authority: ground.pki.authority.clone(),
                 client: ground.pki.client(&name, node::ENTERPRISE)?,
+                agent: agents.next(),
             });
             for (file, text) in files {
                 write_secret(&directory.join(file), text.as_bytes())?;

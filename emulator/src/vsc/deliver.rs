@@ -7,9 +7,6 @@ use super::rows::{Answer, Port};
 use super::session::write;
 use crate::faults::{Caller, Faults, pause};
 
-/// What an address is called that is none yet.
-const NOTHING: &str = "0.0.0.0";
-
 /// The faults of the controller of one node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ControllerFaults(Option<(Faults, Caller)>);
@@ -48,18 +45,13 @@ pub(super) async fn deliver(
         return true;
     }
     if let Some(values) = faults.ask("vsc.zero_first", caller) {
-        write(client, port, &nothing(answer)).await;
+        write(client, port, &answer.withdrawn()).await;
         pause(values.duration("pause")).await;
     }
     write(client, port, answer).await;
     if let Some(values) = faults.ask("vsc.withdraw", caller) {
         pause(values.duration("pause")).await;
-        write(client, port, &nothing(answer)).await;
+        write(client, port, &answer.withdrawn()).await;
     }
     true
-}
-
-fn nothing(answer: &Answer) -> Answer {
-    let nothing = || NOTHING.to_owned();
-    Answer { address: nothing(), mask: nothing(), gateway: nothing(), ..answer.clone() }
 }

@@ -1,8 +1,9 @@
 //! The VSC: an OVSDB client of one VRS and an HTTP client of the VSD that resolves ports. What the rows say is
-//! brought about in the VSD and answered in the port's row; whatever was missed is made up for at the next
-//! connection. Never removes a port's row, never gives up, never asks faster than its backoff.
+//! brought about in the VSD and answered in the port's row; what others change in the VSD is followed there; whatever was
+//! missed is made up for at the next connection. Never removes a port's row, never gives up, never asks faster than its backoff.
 
 mod deliver;
+mod follow;
 mod prepare;
 mod queue;
 mod rows;
@@ -17,6 +18,7 @@ use futures_util::future::BoxFuture;
 use nuage_ovsdb::client::{Client, Limits};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use follow::Follower;
 pub use prepare::prepare;
 
 use crate::faults::Faults;
@@ -37,6 +39,7 @@ pub struct Controller {
     vsd: vsd::Client,
     prepares: bool,
     faults: ControllerFaults,
+    followed: Option<follow::Changes>,
 }
 
 impl Controller {
@@ -44,7 +47,7 @@ impl Controller {
     /// is the base of its API, for instance `https://vsd:7443/nuage/api/v6`.
     pub fn new(vsd: HttpService, vsd_url: &str) -> Self {
         let vsd = vsd::Client::new(vsd, vsd_url).reading_only(&settle::ATTRIBUTES);
-        Self { vsd, prepares: false, faults: ControllerFaults::default() }
+        Self { vsd, prepares: false, faults: ControllerFaults::default(), followed: None }
     }
 
     /// Has each connection begin with [`prepare()`]: for a server that is no VRS yet, and forgets the role of its
@@ -52,6 +55,13 @@ impl Controller {
     #[must_use]
     pub fn preparing(mut self) -> Self {
         self.prepares = true;
+        self
+    }
+
+    /// Has it follow what others change in the VSD, as far as `follower` hears of it.
+    #[must_use]
+    pub fn following(mut self, follower: &Follower) -> Self {
+        self.followed = Some(follower.changes());
         self
     }
 
@@ -87,7 +97,8 @@ impl Controller {
         {
             return error.to_string();
         }
-        match session::serve(client, &self.vsd, &self.faults, ready).await {
+        let changes = self.followed.as_ref().map(follow::Changes::subscribe);
+        match session::serve(client, (&self.vsd, &self.faults), changes, ready).await {
             Ok(never) => match never {},
             Err(error) => error.to_string(),
         }

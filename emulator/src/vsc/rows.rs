@@ -52,7 +52,21 @@ pub(super) struct Answer {
     pub(super) vrf: u64,
 }
 
+/// What an address is called that is none any more.
+const NOTHING: &str = "0.0.0.0";
+
 impl Answer {
+    /// The answer that takes this one back.
+    pub(super) fn withdrawn(&self) -> Self {
+        let nothing = || NOTHING.to_owned();
+        Self { address: nothing(), mask: nothing(), gateway: nothing(), ..self.clone() }
+    }
+
+    /// Whether there is an address in it.
+    pub(super) fn is_given(&self) -> bool {
+        !self.address.is_empty() && self.address != NOTHING
+    }
+
     pub(super) fn row(&self) -> Row {
         Row::from([
             ("ip_addr".to_owned(), json!(self.address)),
@@ -143,13 +157,19 @@ pub(super) struct Entity {
     pub(super) ports: BTreeSet<String>,
     pub(super) power: Power,
     pub(super) orchestration: Option<String>,
+    /// Its container was made in the VSD before: the rows say no place, the interface is found by its MAC address.
+    pub(super) split: bool,
 }
 
 impl Entity {
     pub(super) fn read(row: &Row) -> Self {
         let event = (number(row, "event"), number(row, "event_type"));
+        let mut metadata = map(row, "metadata");
+        let split = metadata.get("nuage-extension").is_some_and(|extension| extension == "true");
         let power = match (event, number(row, "state")) {
             ((2, _), 1) => Power::On,
+            // What is activated so is announced as defined and never as started.
+            ((0, 0), _) if split => Power::On,
             ((5, _) | (1, 0), _) => Power::Off,
             _ => Power::Unchanged,
         };
@@ -160,7 +180,8 @@ impl Entity {
             enterprise: text(row, "nuage_enterprise"),
             ports: set(row, "ports"),
             power,
-            orchestration: map(row, "metadata").remove("nuage-orchestrationID"),
+            orchestration: metadata.remove("nuage-orchestrationID"),
+            split,
         }
     }
 }

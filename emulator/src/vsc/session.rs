@@ -10,10 +10,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use nuage_ovsdb::Error;
 use nuage_ovsdb::client::{Client, RowChange};
 use nuage_ovsdb::operation::{Condition, Operation};
+use nuage_ovsdb::value::Row;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::deliver::{ControllerFaults, deliver};
+use super::follow::{self, Change, Subscription};
 use super::queue::{Queue, Task};
 use super::rows::{self, Answer, DATABASE, PORTS, Port};
 use super::settle;
@@ -31,17 +33,19 @@ const PARALLEL: usize = 16;
 /// Why it ended.
 pub(super) async fn serve(
     client: Client,
-    vsd: &vsd::Client,
-    faults: &ControllerFaults,
+    (vsd, faults): (&vsd::Client, &ControllerFaults),
+    mut changes: Option<Subscription>,
     mut ready: impl FnMut(),
 ) -> Result<Infallible, Error> {
     let vrs = identity(&client).await?;
     let mut monitor = client.monitor(DATABASE, rows::watched(), DEADLINE).await?;
     let (mut view, mut queue) = (View::default(), Queue::default());
+    // The entities that a change in the VSD is about, and none of their rows.
+    let mut followed = Followed::default();
     let now = Instant::now();
     for ((table, uuid), row) in monitor.rows() {
         let change = RowChange { table: table.clone(), uuid: *uuid, old: None, new: Some(row.clone()) };
-        touch(&mut queue, view.apply(&change), now);
+        touch(&mut queue, followed.by_rows(view.apply(&change)), now);
     }
     queue.touch(Task::Orphans, now);
     ready();
@@ -50,23 +54,75 @@ pub(super) async fn serve(
         while jobs.len() < PARALLEL
             && let Some(task) = queue.take(Instant::now())
         {
-            jobs.push(job(&client, (vsd, faults), &vrs, &view, task));
+            let only_looks = followed.take(&task);
+            jobs.push(job(&client, (vsd, faults), &vrs, &view, (task, only_looks)));
         }
         let due: OptionFuture<_> = queue.due().map(tokio::time::sleep_until).into();
         tokio::select! {
             biased;
             changes = monitor.next() => {
                 for change in changes? {
-                    touch(&mut queue, view.apply(&change), Instant::now());
+                    touch(&mut queue, followed.by_rows(view.apply(&change)), Instant::now());
                 }
             }
+            change = next(&mut changes) => {
+                touch(&mut queue, followed.by_vsd(&view, change), Instant::now());
+            }
             Some(ended) = jobs.next(), if !jobs.is_empty() => {
-                let Ended { task, failed, orphans } = ended;
+                let Ended { task, only_looks, failed, orphans } = ended;
                 let gone = orphans.into_iter().filter(|uuid| !view.has(uuid)).collect();
-                touch(&mut queue, gone, Instant::now());
+                touch(&mut queue, followed.by_rows(gone), Instant::now());
+                if failed {
+                    followed.put_back(&task, only_looks);
+                }
                 queue.done(&task, failed, Instant::now());
             }
             Some(()) = due, if jobs.len() < PARALLEL => {}
+        }
+    }
+}
+
+async fn next(changes: &mut Option<Subscription>) -> Change {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Why entities are to be settled: because of their rows, or only because of the VSD. In the first case what is missing
+/// in the VSD is made, in the second it was taken away there.
+#[derive(Debug, Default)]
+struct Followed {
+    rows: BTreeSet<String>,
+    vsd: BTreeSet<String>,
+}
+
+impl Followed {
+    fn by_rows(&mut self, entities: BTreeSet<String>) -> BTreeSet<String> {
+        self.rows.extend(entities.iter().cloned());
+        entities
+    }
+
+    fn by_vsd(&mut self, view: &View, change: Change) -> BTreeSet<String> {
+        let known: BTreeSet<String> = match change {
+            Change::Anything => view.entities().cloned().collect(),
+            Change::Entities(changed) => changed.iter().filter(|uuid| view.has(uuid)).cloned().collect(),
+        };
+        self.vsd.extend(known.iter().cloned());
+        known
+    }
+
+    /// Whether a task that begins now only looks.
+    fn take(&mut self, task: &Task) -> bool {
+        let Task::Entity(entity) = task else { return false };
+        let (rows, vsd) = (self.rows.remove(entity), self.vsd.remove(entity));
+        vsd && !rows
+    }
+
+    fn put_back(&mut self, task: &Task, only_looks: bool) {
+        if let Task::Entity(entity) = task {
+            let set = if only_looks { &mut self.vsd } else { &mut self.rows };
+            set.insert(entity.clone());
         }
     }
 }
@@ -95,6 +151,8 @@ async fn identity(client: &Client) -> Result<String, Error> {
 /// How a task ended.
 struct Ended {
     task: Task,
+    /// It was to look, not to make anything.
+    only_looks: bool,
     failed: bool,
     /// Entities that the VSD has of this VRS.
     orphans: Vec<String>,
@@ -106,7 +164,7 @@ fn job<'a>(
     (vsd, faults): (&'a vsd::Client, &'a ControllerFaults),
     vrs: &'a str,
     view: &View,
-    task: Task,
+    (task, only_looks): (Task, bool),
 ) -> impl Future<Output = Ended> + Send + use<'a> {
     let wanted = match &task {
         Task::Entity(entity) => view.wanted(entity),
@@ -116,12 +174,13 @@ fn job<'a>(
         let mut orphans = Vec::new();
         let result = match &task {
             Task::Orphans => known(vsd, vrs).await.map(|known| orphans = known),
+            Task::Entity(_) if only_looks => follow(client, (vsd, faults), vrs, wanted).await,
             Task::Entity(entity) => settle(client, (vsd, faults), vrs, entity, wanted).await,
         };
         if let Err(error) = &result {
             tracing::warn!(?task, %error, "not settled with the VSD");
         }
-        Ended { task, failed: result.is_err(), orphans }
+        Ended { task, only_looks, failed: result.is_err(), orphans }
     }
 }
 
@@ -165,17 +224,48 @@ async fn settle(
     result
 }
 
+/// Brings the rows of an entity in line with what others have changed in the VSD. A port whose interface was deleted
+/// there has its answer withdrawn; it gets a new one when its rows change.
+async fn follow(
+    client: &Client,
+    (vsd, faults): (&vsd::Client, &ControllerFaults),
+    vrs: &str,
+    wanted: Wanted,
+) -> Result<(), vsd::Error> {
+    let Wanted::Present(entity, mut ports) = wanted else { return Ok(()) };
+    // What was never answered is not followed: its rows are still being settled.
+    ports.retain(|port| port.answer.is_given());
+    let Some(found) = follow::look(vsd, vrs, &entity, ports).await? else { return Ok(()) };
+    for (port, found) in found {
+        let (answer, columns) = match found {
+            Some(found) => (found.answer, found.columns),
+            None => (port.answer.withdrawn(), Row::new()),
+        };
+        if answer != port.answer && !deliver(client, faults, &port, &answer).await {
+            return Err(vsd::Error::Timeout);
+        }
+        if !columns.is_empty() {
+            guarded(client, &port, &columns).await;
+        }
+    }
+    Ok(())
+}
+
 /// Writes the answer into the port's row, if that is still there and still asks for the same. If not, its change
 /// is on its way here; if the connection is gone, the next one begins anew.
 pub(super) async fn write(client: &Client, port: &Port, answer: &Answer) {
+    guarded(client, port, &answer.row()).await;
+}
+
+async fn guarded(client: &Client, port: &Port, changes: &Row) {
     let row = [Condition::row(port.row)];
     let guard = port.asked.guard();
     let columns: Vec<&str> = guard.keys().map(String::as_str).collect();
     let operations = vec![
         Operation::require(PORTS, &row, &columns, true, std::slice::from_ref(&guard)),
-        Operation::update(PORTS, &row, &answer.row()),
+        Operation::update(PORTS, &row, changes),
     ];
     if let Err(error) = client.transact(DATABASE, operations, DEADLINE).await {
-        tracing::info!(port = port.asked.name, %error, "answer not written");
+        tracing::info!(port = port.asked.name, %error, "not written");
     }
 }

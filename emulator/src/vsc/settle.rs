@@ -1,5 +1,6 @@
-//! Brings what the VSD has of one entity in line with what the VRS wants: container, interfaces, policy groups.
-//! Repeating it changes nothing. Never touches a container of another VRS except to take over one that runs here.
+//! Brings what the VSD has of one entity in line with what the VRS wants: container, interfaces, policy groups and
+//! redirection targets. Repeating it changes nothing. Never touches a container of another VRS except to take over one
+//! that runs here.
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::vsd::client::{Client, Error, id};
 use crate::vsd::error::code;
 
 /// What a controller reads of objects of the VSD, and nothing else.
-pub(super) const ATTRIBUTES: [&str; 12] = [
+pub(super) const ATTRIBUTES: [&str; 16] = [
     "ID",
     "name",
     "UUID",
@@ -21,10 +22,14 @@ pub(super) const ATTRIBUTES: [&str; 12] = [
     "netmask",
     "gateway",
     "VPortID",
+    "domainID",
+    "domainName",
+    "zoneName",
+    "networkName",
 ];
 
 /// A port's place in the VSD.
-struct Place {
+pub(super) struct Place {
     domain: String,
     subnet: String,
     evpn: u64,
@@ -58,7 +63,9 @@ pub(super) async fn provide(
     let mut container = vsd.find("containers", "UUID", &entity.uuid).await?;
     if let Some(present) = &container {
         adopt(vsd, vrs, present).await?;
-        shed(vsd, present, &ports).await?;
+        if !entity.split {
+            shed(vsd, present, &ports).await?;
+        }
     }
     let mut outcome = Vec::new();
     for port in ports {
@@ -97,6 +104,9 @@ async fn attach(
     port: &Port,
     container: &mut Option<Value>,
 ) -> Result<Answer, Error> {
+    if entity.split {
+        return activate(vsd, entity, port, container.as_ref()).await;
+    }
     let place = locate(vsd, &entity.enterprise, port).await?;
     let wanted = wanted(port, &place);
     let mut interface = match container {
@@ -111,6 +121,50 @@ async fn attach(
     let interface =
         interface.ok_or_else(|| Error::Malformed("a container without its interface".to_owned()))?;
     join(vsd, &place, port, &interface).await;
+    answer(&interface, &place)
+}
+
+/// Answers a port whose interface was made in the VSD before.
+async fn activate(
+    vsd: &Client,
+    entity: &Entity,
+    port: &Port,
+    container: Option<&Value>,
+) -> Result<Answer, Error> {
+    let container = container.ok_or_else(|| Error::Missing(format!("container {}", entity.uuid)))?;
+    let interface = of_port(container, entity, port);
+    let interface =
+        interface.ok_or_else(|| Error::Missing(format!("interface with the MAC {}", port.asked.mac)))?;
+    let place = place_of(vsd, interface).await?;
+    join(vsd, &place, port, interface).await;
+    answer(interface, &place)
+}
+
+/// The interface of a port: by its MAC address where it was made before, else by its name.
+pub(super) fn of_port<'a>(container: &'a Value, entity: &Entity, port: &Port) -> Option<&'a Value> {
+    let text = |interface: &'a Value, attribute| {
+        interface.get(attribute).and_then(Value::as_str).unwrap_or_default()
+    };
+    interfaces(container).find(|interface| {
+        if entity.split {
+            text(interface, "MAC").eq_ignore_ascii_case(&port.asked.mac)
+        } else {
+            text(interface, "name") == port.asked.name
+        }
+    })
+}
+
+/// Where an interface is.
+pub(super) async fn place_of(vsd: &Client, interface: &Value) -> Result<Place, Error> {
+    let read = async |resource: &str, attribute: &str| {
+        let id = interface.get(attribute).and_then(Value::as_str);
+        let id = id.ok_or_else(|| Error::Malformed(format!("an interface without {attribute}")))?;
+        vsd.read(&format!("{resource}/{id}")).await
+    };
+    place(&read("domains", "domainID").await?, &read("subnets", "attachedNetworkID").await?)
+}
+
+pub(super) fn answer(interface: &Value, place: &Place) -> Result<Answer, Error> {
     let text = |attribute: &str| {
         let value = interface.get(attribute).and_then(Value::as_str);
         value.map(str::to_owned).ok_or_else(|| Error::Malformed(format!("an interface without {attribute}")))
@@ -202,12 +256,16 @@ async fn locate(vsd: &Client, enterprise: &str, port: &Port) -> Result<Place, Er
     let zone = named(vsd, &zones, "zone", &asked.zone).await?;
     let subnets = format!("zones/{}/subnets", id(&zone)?);
     let subnet = named(vsd, &subnets, "subnet", &asked.network).await?;
+    place(&domain, &subnet)
+}
+
+fn place(domain: &Value, subnet: &Value) -> Result<Place, Error> {
     let service = |object: &Value| object.get("serviceID").and_then(Value::as_u64).unwrap_or(0);
     Ok(Place {
-        evpn: service(&subnet),
-        vrf: service(&domain),
-        domain: id(&domain)?.to_owned(),
-        subnet: id(&subnet)?.to_owned(),
+        evpn: service(subnet),
+        vrf: service(domain),
+        domain: id(domain)?.to_owned(),
+        subnet: id(subnet)?.to_owned(),
     })
 }
 
@@ -216,19 +274,24 @@ async fn named(vsd: &Client, path: &str, entity: &str, name: &str) -> Result<Val
     found.ok_or_else(|| Error::Missing(format!("{entity} {name:?}")))
 }
 
-/// Puts the vPort into the policy groups that the port names. One that is missing does not keep a pod from its
-/// address.
+/// Puts the vPort into the policy groups and redirection targets that the port names. One that is missing does not keep
+/// a pod from its address.
 async fn join(vsd: &Client, place: &Place, port: &Port, interface: &Value) {
-    let groups = port.asked.metadata("nuage-policy-group").unwrap_or_default();
-    for group in groups.split(',').map(str::trim).filter(|group| !group.is_empty()) {
-        let joined = async {
-            let vport = interface.get("VPortID").and_then(Value::as_str).unwrap_or_default();
-            let groups = format!("domains/{}/policygroups", place.domain);
-            let found = named(vsd, &groups, "policygroup", group).await?;
-            vsd.add_member(&format!("policygroups/{}/vports", id(&found)?), vport).await
-        };
-        if let Err(error) = joined.await {
-            tracing::warn!(port = port.asked.name, group, %error, "policy group not joined");
+    let vport = interface.get("VPortID").and_then(Value::as_str).unwrap_or_default();
+    for (key, resource, entity) in [
+        ("nuage-policy-group", "policygroups", "policygroup"),
+        ("nuage-redirection-target", "redirectiontargets", "redirectiontarget"),
+    ] {
+        let groups = port.asked.metadata(key).unwrap_or_default();
+        for group in groups.split(',').map(str::trim).filter(|group| !group.is_empty()) {
+            let joined = async {
+                let found =
+                    named(vsd, &format!("domains/{}/{resource}", place.domain), entity, group).await?;
+                vsd.add_member(&format!("{resource}/{}/vports", id(&found)?), vport).await
+            };
+            if let Err(error) = joined.await {
+                tracing::warn!(port = port.asked.name, group, %error, "{entity} not joined");
+            }
         }
     }
 }

@@ -85,6 +85,11 @@ impl View {
         self.by_uuid.contains_key(uuid)
     }
 
+    /// All entities that have rows.
+    pub(super) fn entities(&self) -> impl Iterator<Item = &String> {
+        self.by_uuid.keys()
+    }
+
     /// What an entity's rows say. Of several rows with its `vm_uuid`, those that are on count together.
     pub(super) fn wanted(&self, uuid: &str) -> Wanted {
         let rows = self.by_uuid.get(uuid).into_iter().flatten();

@@ -2,9 +2,10 @@
 //! would, and only where it is missing. Never changes what is there.
 
 use ipnet::Ipv4Net;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::auth;
 use super::behaviour::{CSP, CSPROOT, ROOT_GROUP};
 use super::engine::Engine;
 use super::error::Refusal;
@@ -31,7 +32,12 @@ pub(super) fn site(engine: &mut Engine, site: &Site) -> Result<(), Refusal> {
         let below = Some(("enterprise", enterprise));
         let template = json!({ "name": format!("{}-Template", site.domain) });
         let template = ensure(engine, "domaintemplate", below, &template)?;
-        let domain = json!({ "name": site.domain, "templateID": template.to_string() });
+        // Nothing hidden: a site's own domain holds what its nodes name and no more.
+        let domain = json!({
+            "name": site.domain,
+            "templateID": template.to_string(),
+            "createBackHaulSubnet": false,
+        });
         let domain = ensure(engine, "domain", below, &domain)?;
         let zone = ensure(engine, "zone", Some(("domain", domain)), &json!({ "name": site.zone }))?;
         let subnet = json!({
@@ -41,6 +47,17 @@ pub(super) fn site(engine: &mut Engine, site: &Site) -> Result<(), Refusal> {
         });
         ensure(engine, "subnet", Some(("zone", zone)), &subnet)?;
         Ok(())
+    })
+}
+
+pub(super) fn set_password(engine: &mut Engine, password: &str) -> Result<(), Refusal> {
+    let now = engine.find("user", &CSPROOT.to_string())?.text("password").map(str::to_owned);
+    if now.as_deref() == Some(&auth::digest(password)) {
+        return Ok(());
+    }
+    engine.change(CSPROOT, |engine| {
+        let body = Map::from_iter([("password".to_owned(), Value::from(password))]);
+        engine.update("user", CSPROOT, &body, true)
     })
 }
 

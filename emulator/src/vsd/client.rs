@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
+use serde::Deserialize;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -19,6 +20,8 @@ use only::Only;
 
 /// How long one call may take.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// How long a poll for events may take: the VSD answers after at most 100 s.
+const POLL: Duration = Duration::from_mins(2);
 /// Objects asked for at a time: the largest page of the real VSD.
 const PAGE: usize = 500;
 /// The most pages that one list is read over.
@@ -63,6 +66,30 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Something that has happened, as far as it is looked at.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Event {
+    /// CREATE, UPDATE or DELETE.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// REST name of what it is about.
+    #[serde(rename = "entityType")]
+    pub entity: String,
+    /// What it is about.
+    pub entities: Vec<About>,
+}
+
+/// An object of an event.
+#[derive(Clone, Debug, Deserialize)]
+pub struct About {
+    /// The UUID of a machine.
+    #[serde(rename = "UUID", default)]
+    pub uuid: Option<String>,
+    /// The UUID of the container that an interface is one of.
+    #[serde(rename = "containerUUID", default)]
+    pub container: Option<String>,
 }
 
 /// A client of one VSD.
@@ -182,6 +209,30 @@ impl Client {
         )]);
         let ids = Value::from(vec![id]);
         self.call(Method::PATCH, path, Some(&ids), headers, "").await.map(drop)
+    }
+
+    /// Waits for events behind a place, or from now on, and tells the place behind them. None have happened where there
+    /// are none after the VSD's own patience.
+    ///
+    /// # Errors
+    /// Any of [`Error`].
+    pub async fn events(&self, place: Option<&str>) -> Result<(Vec<Event>, String), Error> {
+        #[derive(Deserialize)]
+        struct Told {
+            events: Vec<Event>,
+            uuid: String,
+        }
+        let path = place.map_or_else(|| "events".to_owned(), |place| format!("events?uuid={place}"));
+        let request = Request::builder().uri(format!("{}/{path}", self.url)).body(Bytes::new());
+        let request = request.map_err(|error| Error::Malformed(error.to_string()))?;
+        let exchange = tokio::time::timeout(POLL, exchange(self.http.clone(), request));
+        let (parts, body) = exchange.await.map_err(|_| Error::Timeout)??;
+        if !parts.status.is_success() {
+            return Err(refused(parts.status, &Value::Null));
+        }
+        let told: Told =
+            serde_json::from_slice(&body).map_err(|error| Error::Malformed(error.to_string()))?;
+        Ok((told.events, told.uuid))
     }
 
     /// Deletes an object, whatever lies below it. Returns whether it was there.

@@ -218,8 +218,9 @@ impl Engine {
         let (Some(attribute), Some(code)) = (facts.unique, facts.duplicate) else { return Ok(()) };
         let Some(value) = object.text(attribute) else { return Ok(()) };
         let same = self.store.valued(object.entity, attribute, value).iter().filter(|id| **id != object.id);
-        let parent = |id: &Uuid| self.store.get(*id).and_then(|other| other.parent);
-        if same.into_iter().any(|id| parent(id) == object.parent) {
+        let mut same =
+            same.filter_map(|id| self.store.get(*id)).filter(|other| other.parent == object.parent);
+        if same.any(|other| behaviour::of(object.entity).are_rivals(object, other)) {
             let entity = object.entity;
             let description = format!("Another {entity} with the same {attribute} = {value} exists.");
             return Err(Refusal::conflict(code, attribute, "Duplicate object", description));
@@ -285,7 +286,8 @@ impl Engine {
         query: &Query,
         seen: &dyn Fn(&Object) -> bool,
     ) -> (usize, Vec<&Object>) {
-        let all = self.collection(parent, entity, edge);
+        let derived = parent.and_then(|parent| behaviour::of(parent.entity).seen_below(self, parent, entity));
+        let all = derived.as_ref().unwrap_or_else(|| self.collection(parent, entity, edge));
         let hidden = |id: &Uuid| parent.is_none() && behaviour::of(entity).hidden(*id);
         let passes = |object: &&Object| {
             let field = |name: &str| self.field(object, name);

@@ -16,20 +16,36 @@ pub mod code {
     pub const OVERLAP: u32 = 2504;
     /// An ACL template of that name exists.
     pub const ACL_TEMPLATE_EXISTS: u32 = 2533;
+    /// A range has host bits.
+    pub const HOST_BITS: u32 = 2526;
+    /// A netmask is none.
+    pub const BAD_NETMASK: u32 = 2529;
+    /// Another advanced-forwarding entry of the template has this priority.
+    pub const FORWARDING_PRIORITY_IN_USE: u32 = 2591;
+    /// Another ACL entry of the template has this priority.
+    pub const ENTRY_PRIORITY_IN_USE: u32 = 2640;
     /// Something is attached below the object that is to be deleted.
     pub const STILL_ATTACHED: u32 = 2506;
     /// The subnet has no free address.
     pub const SUBNET_FULL: u32 = 2702;
     /// The address is in use.
     pub const ADDRESS_IN_USE: u32 = 2704;
+    /// A resynchronisation is running already.
+    pub const RESYNC_RUNNING: u32 = 2715;
+    /// The vPort is in another network than the one that is named.
+    pub const NETWORK_CHANGED: u32 = 2747;
     /// Another container (or VM) has this UUID.
     pub const UUID_IN_USE: u32 = 2748;
     /// A mandatory value is missing.
     pub const MANDATORY: u32 = 5001;
     /// The vPort has an interface.
     pub const INTERFACE_EXISTS: u32 = 7006;
+    /// The vPort has a VM.
+    pub const MACHINE_EXISTS: u32 = 7010;
     /// The policy group is attached to a vPort.
     pub const POLICY_GROUP_IN_USE: u32 = 7097;
+    /// Another reservation has this address.
+    pub const DUPLICATE_RESERVATION: u32 = 7205;
     /// The policy group and the vPort are in different domains.
     pub const OTHER_DOMAIN: u32 = 7309;
 }

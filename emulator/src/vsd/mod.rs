@@ -15,6 +15,7 @@ mod filter;
 mod model;
 mod openapi;
 mod persist;
+pub mod policy;
 mod reply;
 mod request;
 mod settings;
@@ -110,6 +111,14 @@ impl Vsd {
     /// What a client would be told, for instance that the range overlaps another subnet of the domain.
     pub fn bootstrap(&self, site: &Site) -> Result<(), Refusal> {
         bootstrap::site(&mut self.lock(), site)
+    }
+
+    /// Gives the operator's root user another password.
+    ///
+    /// # Errors
+    /// One that is empty.
+    pub fn set_password(&self, password: &str) -> Result<(), Refusal> {
+        bootstrap::set_password(&mut self.lock(), password)
     }
 
     /// Makes a user of the operator's enterprise, for a client that comes with a certificate of that common

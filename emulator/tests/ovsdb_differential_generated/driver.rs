@@ -200,10 +200,14 @@ impl Driver {
         self.reset();
         let mut generator = Generator::new(seed, subject, SESSIONS);
         for number in 0..length {
-            let Step { session, method, params, inserts } = generator.step();
+            let Step { session, method, params, inserts, watch } = generator.step();
             let answer = self
                 .exchange(session, method, &params)
                 .map_err(|difference| format!("seed {seed}, request {number}: {difference}"))?;
+            let refused = answer.is_string() || answer.get("error").is_some();
+            if let Some(watch) = watch.filter(|_| !refused) {
+                generator.watched.learn(session, watch);
+            }
             for (table, result) in inserts.iter().zip(answer.as_array().into_iter().flatten()) {
                 if let (Some(table), Some(uuid)) = (table, result["uuid"][1].as_str()) {
                     generator.remember(table, uuid);

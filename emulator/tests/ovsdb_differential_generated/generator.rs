@@ -2,12 +2,13 @@
 //! kinds with conditions, locks, and mistakes. Everything follows from the seed and from what the servers answered.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nuage_ovsdb::schema::{AtomicType, ColumnSchema, ColumnType, DatabaseSchema, TableSchema};
 use serde_json::{Map, Value, json};
 
 use super::values::{Dice, NOBODY, Rows, Values, ZERO};
+use super::watched::{Watch, Watched, looks_at, scope};
 
 /// How many rows of a table are remembered for references.
 const REMEMBERED: usize = 12;
@@ -19,6 +20,8 @@ pub(crate) struct Step {
     pub(crate) params: Vec<Value>,
     /// The tables of its inserts, by position in the answer.
     pub(crate) inserts: Vec<Option<String>>,
+    /// What it does to monitors, if it is not refused.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// What a generator is about.
@@ -36,6 +39,8 @@ pub(crate) struct Generator<'a> {
     sessions: usize,
     known: Known,
     monitors: Vec<Vec<String>>,
+    /// What is watched, as far as it was not refused.
+    pub(crate) watched: Watched,
     counter: usize,
 }
 
@@ -71,6 +76,7 @@ impl<'a> Generator<'a> {
             sessions,
             known: Known::default(),
             monitors: vec![Vec::new(); sessions],
+            watched: Watched::default(),
             counter: 0,
         }
     }
@@ -105,7 +111,8 @@ impl<'a> Generator<'a> {
             97..99 => self.waiting(),
             _ => self.odd(),
         };
-        Step { session, method, params, inserts }
+        let watch = watch(method, &params);
+        Step { session, method, params, inserts, watch }
     }
 
     fn table(&self) -> (&'a str, &'a TableSchema) {
@@ -394,6 +401,12 @@ impl<'a> Generator<'a> {
             let name = if mistakes.err(4) { "Nowhere" } else { table };
             requests.insert(name.to_owned(), if self.dice.chance(70) { json!([request]) } else { request });
         }
+        if self.watched.breaks_open(&scope(&requests), &looks_at(&requests)) {
+            for request in requests.values_mut() {
+                let one = if request.is_array() { &mut request[0] } else { request };
+                one.as_object_mut().unwrap().remove("where");
+            }
+        }
         let again = self.monitors[session].first().filter(|_| mistakes.err(10)).cloned();
         let id = again.unwrap_or_else(|| format!("m{}", self.counter));
         let mut params = vec![json!(self.subject.schema.name), json!(id), Value::Object(requests)];
@@ -410,7 +423,11 @@ impl<'a> Generator<'a> {
         };
         let (table, schema) = self.table();
         let mut mistakes = self.values(mistake);
-        let conditions = self.conditions(&mut mistakes, schema);
+        let mut conditions = self.conditions(&mut mistakes, schema);
+        let requests = Map::from_iter([(table.to_owned(), json!([{"where": conditions}]))]);
+        if self.watched.breaks_change(session, &old, &looks_at(&requests)) {
+            conditions = json!([]);
+        }
         let new = if self.dice.chance(50) { old.clone() } else { format!("c{}", self.counter) };
         let requests = json!({table: [{"where": conditions}]});
         if new != old {
@@ -463,4 +480,22 @@ fn update_row(values: &mut Values<'_>, schema: &TableSchema) -> Value {
         row.insert("nowhere".into(), json!(1));
     }
     Value::Object(row)
+}
+
+/// What a request does to monitors.
+fn watch(method: &str, params: &[Value]) -> Option<Watch> {
+    let id = |at: usize| Some(params.get(at)?.as_str()?.to_owned());
+    match method {
+        "monitor" | "monitor_cond" | "monitor_cond_since" => {
+            let requests = params.get(2)?.as_object()?;
+            let conditional = method != "monitor";
+            let looks_at = if conditional { looks_at(requests) } else { BTreeSet::new() };
+            Some(Watch::Open { id: id(1)?, scope: scope(requests), conditional, looks_at })
+        }
+        "monitor_cond_change" => {
+            Some(Watch::Change { from: id(0)?, to: id(1)?, looks_at: looks_at(params.get(2)?.as_object()?) })
+        }
+        "monitor_cancel" => Some(Watch::Close(id(0)?)),
+        _ => None,
+    }
 }

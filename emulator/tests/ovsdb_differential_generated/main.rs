@@ -10,6 +10,8 @@
 //! - arithmetic on several rows: which row fails first comes from a hash;
 //! - a waiting transaction that writes: its updates are merged with those of the commit that it waited for, or not;
 //! - `monitor` with fewer than three parameters, and a negative integer `*=` 0: the real server crashes;
+//! - a condition that adds a column to what several monitors of the same columns share: the real server reads beyond an array
+//!   (see `watched`);
 //! - `_version` without `_uuid` in a select: such rows cannot be told apart.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test")]
 
@@ -24,6 +26,7 @@ mod regressions;
 #[allow(clippy::needless_pass_by_value, reason = "what json! makes is handed over as it is")]
 mod schemas;
 mod values;
+mod watched;
 
 use driver::Driver;
 use generator::Subject;

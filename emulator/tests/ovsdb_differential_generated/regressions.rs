@@ -271,3 +271,34 @@ fn numbers_are_printed_with_fifteen_digits_and_without_a_fraction_where_there_is
     ]);
     replay("numbers_are_printed_with_fifteen_digits_and_without_a_fraction_where_there_is_none", steps);
 }
+
+#[test]
+fn a_column_that_any_condition_has_looked_at_modifies_rows_for_all_who_watch_the_same_columns() {
+    let update = |row: Value| one(json!({"op": "update", "table": "root", "where": [], "row": row}));
+    let watch = |columns: Value| json!({"root": {"columns": columns}});
+    let below = json!({"root": [{"columns": ["real", "name"], "where": [["number", "<", 50]]}]});
+    let change = |condition: Value| {
+        (2, "monitor_cond_change", json!(["conditional", "conditional", {"root": [{"where": [condition]}]}]))
+    };
+    replay(
+        "a_column_that_any_condition_has_looked_at_modifies_rows_for_all_who_watch_the_same_columns",
+        vec![
+            insert("root", json!({"name": "a", "number": 1})),
+            (2, "monitor_cond", json!(["Everything", "conditional", below])),
+            update(json!({"number": 2})),
+            change(json!(["flag", "==", false])),
+            update(json!({"number": 3})),
+            (1, "monitor", json!(["Everything", "plain", watch(json!(["name", "real"]))])),
+            (1, "monitor", json!(["Everything", "other", watch(json!(["name"]))])),
+            update(json!({"number": 4})),
+            update(json!({"flag": true})),
+            change(json!(["name", "==", "a"])),
+            update(json!({"number": 5})),
+            (2, "monitor_cancel", json!(["conditional"])),
+            update(json!({"number": 6})),
+            (1, "monitor_cancel", json!(["plain"])),
+            (1, "monitor", json!(["Everything", "anew", watch(json!(["name", "real"]))])),
+            update(json!({"number": 7})),
+        ],
+    );
+}

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use nuage_emulator::up::{Component, Options, Ports, Site};
+use nuage_emulator::up::{Component, Options, Ports, Reach, Site};
 
 /// The switch; gone with this.
 pub(crate) struct Sockets {
@@ -26,6 +26,7 @@ impl Sockets {
             persist: false,
             vrs_tcp: true,
             vrs_tls: true,
+            reach: Reach::default(),
         };
         Self { site: Site::start(&options).await.unwrap(), directory }
     }

@@ -10,7 +10,8 @@ enterprise = vspk.NUEnterprise(name="acme")
 me.create_child(enterprise)
 template = vspk.NUDomainTemplate(name="template")
 enterprise.create_child(template)
-domain = vspk.NUDomain(name="domain", template_id=template.id)
+# Without the hidden zone, so that lists hold what is made here.
+domain = vspk.NUDomain(name="domain", template_id=template.id, create_back_haul_subnet=False)
 enterprise.instantiate_child(domain, template)
 check("a domain is an instance of its template", [found.id for found in template.domains.get()] == [domain.id])
 

@@ -39,15 +39,33 @@ def creatable():
     return parents
 
 
-def recipe(entity):
+def recipe(entity, parent):
     """Values that behaviours of the VSD ask for beyond what the model says."""
     number = next(NUMBER)
     net = f"10.{number // 250}.{number % 250}.0"
+
+    def inside():
+        start = getattr(parent, "address", None) or made("subnet").address
+        return f"{start.rsplit('.', 1)[0]}.{number % 200 + 10}"
+
+    below_port = parent.rest_name == "vport"
+    entry = {"DSCP": "*", "etherType": "0x0800"}
     return {
+        "ingressaclentrytemplate": lambda: entry,
+        "egressaclentrytemplate": lambda: entry,
+        "ingressadvfwdentrytemplate": lambda: entry,
+        "egressadvfwdentrytemplate": lambda: entry,
+        "enterprisenetwork": lambda: {"address": net, "netmask": "255.255.255.0"},
+        "job": lambda: {"command": COMMANDS.get(parent.rest_name, "RELOAD")},
         "domain": lambda: {"templateID": made("domaintemplate").id},
         "subnet": lambda: {"address": net, "netmask": "255.255.255.0"},
         "subnettemplate": lambda: {"address": net, "netmask": "255.255.255.0"},
+        "sharednetworkresource": lambda: {"address": net, "netmask": "255.255.255.0"},
+        "addressrange": lambda: dict.fromkeys(("minAddress", "maxAddress"), inside()),
+        "ipreservation": lambda: {"IPAddress": inside()},
+        "virtualip": lambda: {"virtualIP": inside()},
         "containerinterface": lambda: {"attachedNetworkID": made("subnet").id},
+        "vminterface": lambda: {"VMUUID": made("vm").uuid} if below_port else {"attachedNetworkID": made("subnet").id},
     }.get(entity, dict)()
 
 
@@ -63,13 +81,13 @@ def value(name, facts):
     return {"boolean": True, "list": [], "object": {}}[kind]
 
 
-def new(entity):
+def new(entity, parent):
     """An object of the SDK with what is mandatory, a name and an external ID."""
     facts = ENTITIES[entity]["attributes"]
     wanted = {name for name, fact in facts.items() if fact.get("required") and not fact.get("readOnly")}
     wanted |= {"name", "externalID"} & set(facts)
     values = {name: value(name, facts[name]) for name in wanted}
-    values.update(recipe(entity))
+    values.update(recipe(entity, parent))
     made_object = CLASSES[entity]()
     local = {attribute.remote_name: attribute.local_name for attribute in made_object.get_attributes()}
     for name, given in values.items():
@@ -78,7 +96,7 @@ def new(entity):
 
 
 def create(parent, entity):
-    child, values = new(entity)
+    child, values = new(entity, parent)
     try:
         parent.create_child(child)
     except BambouHTTPError as error:
@@ -87,15 +105,25 @@ def create(parent, entity):
     return child, values
 
 
+# A command of each entity that knows certain ones only.
+COMMANDS = dict.fromkeys(
+    ("domain", "domaintemplate", "l2domain", "l2domaintemplate", "ingressacltemplate", "egressacltemplate", "ingressadvfwdtemplate"),
+    "EXPORT",
+) | {"vport": "CLEAR_MAC_MOVE_ALARMS", "gateway": "GATEWAY_AUDIT", "enterprise": "GET_ZFB_INFO", "me": "GET_ZFB_INFO"}
 # A vPort of the domain whose policy groups it joins.
 PARENTS = creatable() | {"vport": "subnet"}
+# They are alone on their vPort.
+ALONE = ("bridgeinterface", "hostinterface")
 MADE = {}
 
 
 def made(entity):
     """The one that others are made below."""
     if entity not in MADE:
-        MADE[entity] = create(made(PARENTS[entity]), entity)[0]
+        parent = made(PARENTS[entity])
+        if entity in ALONE:
+            parent = create(made("subnet"), "vport")[0]
+        MADE[entity] = create(parent, entity)[0]
     return MADE[entity]
 
 
@@ -178,7 +206,7 @@ def refusals(parent, entity, edge):
     """The verbs that an edge does not have."""
     below = made(parent)
     if "C" not in verbs(edge):
-        child, _ = new(entity)
+        child, _ = new(entity, below)
         promise(f"{parent} -> {entity}: no create", answer(lambda: below.create_child(child)) == (405, None))
     if "R" not in verbs(edge):
         promise(f"{parent} -> {entity}: no list", answer(lambda: listed(below, entity)) == (405, None))

@@ -12,7 +12,7 @@ mod schema;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::error::Error;
 
@@ -44,7 +44,7 @@ const INTERRUPTED: u8 = 130;
 
 /// Drives pod churn and faults through the real plugin against the emulators
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(version = crate::VERSION, after_help = EXAMPLES, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -68,6 +68,11 @@ enum Verb {
     Replay(replay::Arguments),
     /// Measure, print a table and write the same figures as JSON
     Bench(bench::Arguments),
+}
+
+/// The command line, for its manual and its completions.
+pub fn command() -> clap::Command {
+    Arguments::command().name("harness")
 }
 
 /// Runs the command line.

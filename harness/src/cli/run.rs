@@ -51,7 +51,8 @@ pub(super) struct Arguments {
     /// How many run at once, each on a thread of its own; what a run does is the same
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     jobs: NonZeroUsize,
-    /// Make only the I-th of N parts of the runs, to spread a sweep over machines
+    /// Make only the I-th of N parts of the runs, to spread a sweep over machines; job/N in a Kubernetes Indexed Job, whose
+    /// variable `JOB_COMPLETION_INDEX` has the number (from 0)
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     /// Begin no run after this time, like 90s or 5m; what was not begun is told and is no failure
@@ -82,14 +83,22 @@ struct Shard {
     of: usize,
 }
 
+/// The pod's number in an Indexed Job, from nought.
+const JOB_INDEX: &str = "JOB_COMPLETION_INDEX";
+
 impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let numbers =
-            text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
-        match numbers {
-            Some((part @ 1.., of)) if part <= of => Ok(Self { part: part - 1, of }),
+        let (part, of) = text.split_once('/').unwrap_or_default();
+        let part: Option<usize> = if part == "job" {
+            let index = std::env::var(JOB_INDEX).map_err(|_| format!("{JOB_INDEX} is not set"))?;
+            index.parse().ok()
+        } else {
+            part.parse().ok().and_then(|part: usize| part.checked_sub(1))
+        };
+        match part.zip(of.parse().ok()) {
+            Some((part, of)) if part < of => Ok(Self { part, of }),
             _ => Err("a part like 1/4, from 1/4 to 4/4, is expected".to_owned()),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ipnet::IpNet;
 use nuage_cni::config::Memo;
-use nuage_cni::host::{Files, Host, Link, LinkError, Links, LockGuard, Netns, Route, VethPair};
+use nuage_cni::host::{Files, Host, Link, LinkError, Links, LockGuard, Namespaces, Netns, Route, VethPair};
 use nuage_emulator::faults::{Caller, Faults};
 
 use crate::world::sim::kernel::SimulatedKernel;
@@ -90,7 +90,7 @@ impl Links for VanishingLinks {
         self.inner.names().await
     }
 
-    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+    async fn namespaces(&self) -> Result<Namespaces, LinkError> {
         self.inner.namespaces().await
     }
 }

@@ -1,5 +1,6 @@
 //! `audit`: the audit's daemon runs on every node, the real code on virtual time, and is held to what it promises: nothing is left
-//! behind for longer than the grace period and two intervals, and no living pod is without its rows for longer than two.
+//! behind for longer than the grace period and two intervals, no living pod is without its rows for longer than two, and what it
+//! remembers does not grow with the time that it runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use nuage_cni::audit::run::{Signal, run};
 use nuage_cni::audit::state::Shared;
 use nuage_cni::config::{NodeConfig, load_node, load_vsp};
 use nuage_cni::orchestrator::Orchestrator;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -107,9 +108,23 @@ impl Audit {
             if let Some(details) = late(lost, 2 * self.interval + SLACK) {
                 return world.violate(node, "lost_rows_come_back", details);
             }
+            if let Some(details) = remembers_too_much(&shared.to_json()) {
+                return world.violate(node, "memory_is_flat", details);
+            }
             world.forget_clean(node);
         }
     }
+}
+
+/// More of a kind than there are attachments: then it would grow for ever.
+fn remembers_too_much(status: &Value) -> Option<String> {
+    let report = &status["last_pass"]["report"];
+    let counts = |of: &Value| -> Vec<u64> {
+        of.as_object().into_iter().flat_map(|members| members.values()).filter_map(Value::as_u64).collect()
+    };
+    let attachments: u64 = counts(&report["attachments"]).iter().sum();
+    let too_much = counts(&report["remembered"]).into_iter().any(|count| count > attachments);
+    too_much.then(|| format!("{} of {attachments} attachments", report["remembered"]))
 }
 
 #[async_trait(?Send)]
@@ -119,5 +134,22 @@ impl Load for Audit {
         for node in 0..pods.world.nodes.len() {
             tokio::task::spawn_local(self.clone().live(Arc::clone(&pods.world), node));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_remembers_more_than_there_is_remembers_too_much() {
+        let status = |sightings: u64| {
+            json!({"last_pass": {"report": {
+                "attachments": {"keep": 2, "candidate": 1}, "remembered": {"sightings": sightings, "debts": 0}
+            }}})
+        };
+        assert_eq!(remembers_too_much(&status(3)), None);
+        assert!(remembers_too_much(&status(4)).is_some());
+        assert_eq!(remembers_too_much(&json!({"last_pass": null})), None, "no pass has ended yet");
     }
 }

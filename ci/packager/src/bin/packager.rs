@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use nuage_packager::{Error, Order, Version, make};
 
-/// Write RPMs, debs, image archives, checksums and a bill of materials from static executables
+/// Write RPMs, debs, image archives, a manual, checksums and a bill of materials from static executables
 #[derive(Debug, Parser)]
 #[command(disable_version_flag = true)]
 struct Arguments {
@@ -19,6 +19,9 @@ struct Arguments {
     /// Output of `cargo metadata --format-version 1`
     #[arg(long, value_name = "FILE")]
     metadata: PathBuf,
+    /// Folder of the scenario library
+    #[arg(long, value_name = "DIR", default_value = "scenarios")]
+    scenarios: PathBuf,
     /// Cargo.lock
     #[arg(long, value_name = "FILE", default_value = "Cargo.lock")]
     lock: PathBuf,
@@ -41,8 +44,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Error> {
-    let Arguments { version, executables, metadata, lock, epoch, out } = arguments;
-    let order = Order { version: Version::parse(&version)?, executables, metadata, lock, epoch, out };
+    let Arguments { version, executables, metadata, scenarios, lock, epoch, out } = arguments;
+    let version = Version::parse(&version)?;
+    let order = Order { version, executables, metadata, scenarios, lock, epoch, out };
     let mut output = io::stdout().lock();
     for name in make(&order)? {
         let _ = writeln!(output, "{}", order.out.join(name).display());

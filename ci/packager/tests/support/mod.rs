@@ -2,6 +2,8 @@
 //! write down how they were called.
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
+pub(crate) mod site;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -13,11 +15,16 @@ use tempfile::TempDir;
 
 pub(crate) const EPOCH: u32 = 1_700_000_000;
 
-/// A header that says "static, x86-64", and a name so that no two are alike.
-fn placeholder(name: &str) -> Vec<u8> {
+/// What an ELF header calls 64-bit x86.
+const X86_64: u8 = 62;
+/// And 64-bit ARM.
+pub(crate) const AARCH64: u8 = 183;
+
+/// A header that says "static" and for which machine, and a name so that no two are alike.
+fn placeholder(machine: u8, name: &str) -> Vec<u8> {
     let mut bytes = vec![0; 64];
     bytes[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1]);
-    bytes[18] = 62;
+    bytes[18] = machine;
     bytes.extend_from_slice(name.as_bytes());
     bytes
 }
@@ -27,10 +34,15 @@ fn executables(scratch: &Path) -> PathBuf {
     if let Some(built) = dist() {
         return built;
     }
-    let directory = scratch.join("executables");
+    placeholders(scratch, X86_64)
+}
+
+/// Files that only look like the shipped executables for a machine.
+pub(crate) fn placeholders(scratch: &Path, machine: u8) -> PathBuf {
+    let directory = scratch.join(format!("executables-{machine}"));
     fs::create_dir_all(&directory).unwrap();
     for name in contents::EXECUTABLES {
-        fs::write(directory.join(name), placeholder(name)).unwrap();
+        fs::write(directory.join(name), placeholder(machine, name)).unwrap();
     }
     directory
 }
@@ -56,6 +68,7 @@ pub(crate) fn order(scratch: &Path, version: &str, out: &Path) -> Order {
         version: Version::parse(version).unwrap(),
         executables: executables(scratch),
         metadata: metadata(scratch),
+        scenarios: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios"),
         lock: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock"),
         epoch: EPOCH,
         out: out.to_owned(),
@@ -207,7 +220,31 @@ pub(crate) fn succeed(command: &mut Command) -> String {
     text
 }
 
-/// What each package places on a node: mode and path. Written out once more, beside the table that makes it.
+/// dpkg on a root directory, whose database is its own.
+pub(crate) fn dpkg(root: &Root) -> Command {
+    fs::create_dir_all(root.path("/var/lib/dpkg/info")).unwrap();
+    fs::create_dir_all(root.path("/var/lib/dpkg/updates")).unwrap();
+    for empty in ["status", "available"] {
+        let path = root.path("/var/lib/dpkg").join(empty);
+        if !path.exists() {
+            fs::write(path, "").unwrap();
+        }
+    }
+    let mut command = Command::new("dpkg");
+    command.arg(format!("--root={}", root.directory().display())).env("DEBIAN_FRONTEND", "noninteractive");
+    // A question about a changed file would be put to nobody.
+    command.args(["--force-confdef", "--force-confold"]);
+    command
+}
+
+/// rpm on a root directory, whose database is its own.
+pub(crate) fn rpm(root: &Root) -> Command {
+    let mut command = Command::new("rpm");
+    command.arg("--root").arg(root.directory()).args(["--dbpath", "/var/lib/rpm"]);
+    command
+}
+
+/// What each package places on a node, but for what lies elsewhere in each kind of package: mode and path. Written out once more, beside the table that makes it.
 pub(crate) fn files_of(package: &str) -> Vec<String> {
     let own: &[&str] = match package {
         "nuage-cni-k8s" => &[
@@ -222,18 +259,45 @@ pub(crate) fn files_of(package: &str) -> Vec<String> {
             "644 /etc/cni/net.d/nuage-net.conflist",
             "644 /usr/share/vsp-openshift/vsp-openshift.yaml",
         ],
-        _ => &[
+        "nuage-cni-mesos" => &[
             "755 /usr/bin/nuage-cni-mesos",
             "777 /opt/cni/bin/nuage-cni-mesos -> /usr/bin/nuage-cni-mesos",
             "644 /etc/cni/net.d/nuage-net.conf",
         ],
+        other => panic!("{other}"),
     };
     let mut files: Vec<String> = own.iter().map(|line| (*line).to_owned()).collect();
     let common = [
         "644 /etc/default/nuage-cni.yaml",
         "644 /etc/systemd/system/nuage-cni.service",
         "755 /usr/bin/nuage-audit",
+        "755 /usr/bin/nuage-cni-install",
     ];
     files.extend(common.map(str::to_owned));
+    for page in [
+        package,
+        "nuage-audit",
+        "nuage-audit-explain",
+        "nuage-audit-once",
+        "nuage-audit-run",
+        "nuage-audit-status",
+        "nuage-cni-install",
+        "nuage-cni-install-install",
+        "nuage-cni-install-migrate",
+        "nuage-cni-install-run",
+        "nuage-cni-install-uninstall",
+    ] {
+        files.push(format!("644 /usr/share/man/man8/{page}.8.gz"));
+    }
+    for command in [package, "nuage-audit", "nuage-cni-install"] {
+        files.push(format!("644 /usr/share/bash-completion/completions/{command}"));
+        files.push(format!("644 /usr/share/fish/vendor_completions.d/{command}.fish"));
+    }
     files
+}
+
+/// The completions for zsh, which each distribution keeps in a directory of its own.
+pub(crate) fn completions_of_zsh(package: &str, directory: &str) -> Vec<String> {
+    let line = |command| format!("644 /usr/share/zsh/{directory}/_{command}");
+    [package, "nuage-audit", "nuage-cni-install"].map(line).to_vec()
 }

@@ -10,11 +10,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::Auditor;
-use super::containers::{Containers, Unasked, Word};
+use super::containers::{Containers, Unasked, WithRuntime, Word};
+use super::cri::CriRuntime;
 use super::kubernetes::{ApiServer, ListedPods};
+use super::mesos::MesosAgent;
 use super::node_name;
 use crate::config::{NodeConfig, load_node, load_vsp};
 use crate::error::Error;
@@ -28,7 +30,7 @@ be done, and is tried again; 4 more is due than is believed, and a person has to
 
 /// Keeps the VRS equal to the containers that run
 #[derive(Debug, Parser)]
-#[command(name = "nuage-audit", version, after_help = EXIT_CODES)]
+#[command(name = "nuage-audit", version = crate::VERSION, after_help = EXIT_CODES)]
 struct Options {
     /// What runs the containers of this node
     #[arg(long, value_enum, default_value = "k8s", global = true)]
@@ -76,6 +78,11 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Unobserved(error)
     }
+}
+
+/// The command line, for its manual and its completions.
+pub fn command() -> clap::Command {
+    Options::command()
 }
 
 /// Runs the executable.
@@ -142,16 +149,32 @@ impl Site {
         Ok(ApiServer::new(self.host.clone(), vsp))
     }
 
+    /// Those who know the pods, and the runtime beside where nuage-cni.yaml names its socket.
+    fn with_runtime(&self, pods: Arc<dyn Containers>) -> Arc<dyn Containers> {
+        match &self.node.runtime_socket {
+            Some(socket) => Arc::new(WithRuntime::new(pods, Arc::new(CriRuntime::new(socket.clone())))),
+            None => pods,
+        }
+    }
+
+    /// Mesos knows no pods.
+    fn mesos(&self) -> Arc<dyn Containers> {
+        let agent = MesosAgent::new(self.host.clone(), self.node.mesos_agent.clone());
+        Arc::new(WithRuntime::new(Arc::new(Unasked::new("Mesos has no pods")), Arc::new(agent)))
+    }
+
     /// An audit for a single pass.
     async fn auditor(&self) -> Result<Auditor, Error> {
         let containers: Arc<dyn Containers> = if self.orchestrator == Orchestrator::Mesos {
-            Arc::new(Unasked::new("the Mesos agent is not asked"))
+            self.mesos()
         } else {
             let api = self.api()?;
-            match node_name::find(&api, &*self.host.files, self.node_name.as_deref()).await {
-                Word::Told(name) => Arc::new(ListedPods::new(api, name)),
-                Word::Silent(reason) => Arc::new(Unasked::new(&reason)),
-            }
+            let pods: Arc<dyn Containers> =
+                match node_name::find(&api, &*self.host.files, self.node_name.as_deref()).await {
+                    Word::Told(name) => Arc::new(ListedPods::new(api, name)),
+                    Word::Silent(reason) => Arc::new(Unasked::new(&reason)),
+                };
+            self.with_runtime(pods)
         };
         Ok(Auditor::new(
             self.host.clone(),

@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::{Failure, Options, Site};
-use crate::audit::containers::{Containers, Unasked};
+use crate::audit::containers::Containers;
 use crate::audit::kubernetes::{ApiServer, WatchedPods};
+use crate::audit::reachable::Peers;
 use crate::audit::run::{Ended, run as run_loop};
 use crate::audit::service::{EchoingLog, Manager, Sockets, listen_to_signals};
 use crate::audit::state::Shared;
@@ -19,6 +20,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::log::CallLog;
 use crate::orchestrator::Orchestrator;
+use crate::peers;
 
 /// Signals that wait to be taken.
 const WAITING_SIGNALS: usize = 16;
@@ -48,6 +50,7 @@ pub(super) async fn run(options: &Options) -> Result<(), Failure> {
             biased;
             ended = looping => ended,
             () = renew_token(&site.host, &site, api.as_ref()) => Ended::Stopped,
+            () = watch_peers(&site, api.as_ref()) => Ended::Stopped,
             () = manager.keep_watchdog_quiet(&shared) => Ended::Stopped,
         };
         drop(sockets);
@@ -65,6 +68,8 @@ pub(super) async fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     manager.say("STOPPING=1");
+    // Who is away is nobody's knowledge from now on.
+    let _ = peers::write(&*site.host.files, &site.node.run_dir, site.host.clock.now(), Vec::new());
     tell(&site, "ended", None);
     listening.abort();
     Ok(())
@@ -78,10 +83,11 @@ fn daemon(site: Site) -> Site {
 
 fn audit(site: &Site) -> Result<(Auditor, Option<ApiServer>), Error> {
     let (containers, api): (Arc<dyn Containers>, _) = if site.orchestrator == Orchestrator::Mesos {
-        (Arc::new(Unasked::new("the Mesos agent is not asked")), None)
+        (site.mesos(), None)
     } else {
         let api = site.api()?;
-        (Arc::new(WatchedPods::start(api.clone(), site.node_name.clone())), Some(api))
+        let pods = Arc::new(WatchedPods::start(api.clone(), site.node_name.clone()));
+        (site.with_runtime(pods), Some(api))
     };
     let (host, node) = (site.host.clone(), site.node.clone());
     Ok((Auditor::new(host, site.orchestrator, node, site.config_dir.clone(), containers), api))
@@ -90,8 +96,17 @@ fn audit(site: &Site) -> Result<(Auditor, Option<ApiServer>), Error> {
 fn tell(site: &Site, what: &str, error: Option<&Error>) {
     let log = CallLog::of_audit(&site.host, &site.node, None);
     match error {
-        None => log.info(what, &[("version", env!("CARGO_PKG_VERSION"))]),
+        None => log.info(what, &[("version", crate::VERSION)]),
         Some(error) => log.error(what, &[("error", &error.to_string()), ("details", &error.details())]),
+    }
+}
+
+/// Writes down for STATUS who is away. Never ends.
+async fn watch_peers(site: &Site, api: Option<&ApiServer>) {
+    let vsp = load_vsp(&*site.host.files, site.orchestrator, site.config_dir.as_deref());
+    match (api, vsp) {
+        (Some(api), Ok(vsp)) => Peers::new(&site.host, &site.node, vsp, api).watch().await,
+        _ => std::future::pending().await,
     }
 }
 

@@ -1,4 +1,5 @@
-//! One connection: name, address, TCP, TLS, then hyper's HTTP/1.1. Never speaks without TLS; the caller bounds the time.
+//! One connection: name, address, TCP, TLS, then hyper's HTTP/1.1. Without TLS only for a client that is made for that; the
+//! caller bounds the time.
 
 use std::io;
 use std::sync::Arc;
@@ -8,11 +9,13 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use http::Uri;
+use http::uri::Scheme;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
@@ -23,6 +26,7 @@ use crate::host::BoxError;
 pub(super) type Sender = SendRequest<Full<Bytes>>;
 
 const HTTPS_PORT: u16 = 443;
+const HTTP_PORT: u16 = 80;
 /// How many addresses of a name are tried.
 const MOST_ADDRESSES: usize = 8;
 /// How long an address may keep the next one waiting (RFC 8305, section 5).
@@ -39,15 +43,16 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Of an absolute URL.
-    pub(super) fn of(url: &Uri) -> Result<Self, BoxError> {
-        if url.scheme() != Some(&http::uri::Scheme::HTTPS) {
-            return Err(format!("{url} does not begin with https://").into());
+    /// Of an absolute URL of this scheme.
+    pub(super) fn of(url: &Uri, scheme: &Scheme) -> Result<Self, BoxError> {
+        if url.scheme() != Some(scheme) {
+            return Err(format!("{url} does not begin with {scheme}://").into());
         }
         let authority = url.authority().ok_or("the URL names no server")?;
         let host = authority.host();
         let bare = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
-        let port = authority.port_u16().unwrap_or(HTTPS_PORT);
+        let port =
+            authority.port_u16().unwrap_or(if *scheme == Scheme::HTTPS { HTTPS_PORT } else { HTTP_PORT });
         // A user or password before the name is nobody's business.
         let shown = match authority.port() {
             Some(port) => format!("{host}:{port}"),
@@ -63,13 +68,18 @@ impl Origin {
 }
 
 /// Opens a connection; a task drives it until it is closed.
-pub(super) async fn connect(origin: Origin, tls: Arc<ClientConfig>) -> Result<Sender, BoxError> {
+pub(super) async fn connect(origin: Origin, tls: Option<Arc<ClientConfig>>) -> Result<Sender, BoxError> {
     let failed =
         |what: &str, error: BoxError| -> BoxError { format!("{what} {}: {error}", origin.authority).into() };
     let name = ServerName::try_from(origin.host.clone()).map_err(|error| failed("the name", error.into()))?;
     let stream = dial(&origin).await.map_err(|error| failed("connecting to", error.into()))?;
+    let Some(tls) = tls else { return driven(stream).await };
     let stream = TlsConnector::from(tls).connect(name, stream).await;
     let stream = stream.map_err(|error| failed("TLS with", error.into()))?;
+    driven(stream).await
+}
+
+async fn driven(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Sender, BoxError> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // How it ends is told to whoever waits for an answer.
     tokio::spawn(async move { drop(connection.await) });
@@ -110,7 +120,7 @@ mod tests {
     use super::*;
 
     fn of(url: &str) -> Result<Origin, String> {
-        Origin::of(&url.parse().unwrap()).map_err(|error| error.to_string())
+        Origin::of(&url.parse().unwrap(), &Scheme::HTTPS).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -124,5 +134,7 @@ mod tests {
         assert_eq!(of("https://user:secret@api:1/"), origin("api", 1, "api:1"));
         assert!(of("http://api:6443/").unwrap_err().contains("https"));
         assert!(of("/api").is_err());
+        assert!(Origin::of(&"https://agent:5051".parse().unwrap(), &Scheme::HTTP).is_err());
+        assert_eq!(Origin::of(&"http://agent/".parse().unwrap(), &Scheme::HTTP).unwrap().port, 80);
     }
 }

@@ -1,5 +1,6 @@
 //! HTTP/1.1 over TLS for the seam [`Http`]: hyper on a connection of ours. Always verified; no proxy from the environment (a
-//! plugin inherits the runtime's), no redirects, and a request is sent once.
+//! plugin inherits the runtime's), no redirects, and a request is sent once. A client without TLS is a client of its own kind:
+//! none of the others can be talked into speaking so.
 
 mod connection;
 mod tls;
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use rustls::ClientConfig;
@@ -33,17 +34,23 @@ impl Http for Https {
 
     fn open(&self, identity: &TlsIdentity, server: &str) -> Result<HttpService, BoxError> {
         let client = Client::new(identity)?;
-        let origin = Origin::of(&server.parse()?)?;
-        let opening = tokio::spawn(connect(origin.clone(), Arc::clone(&client.tls)));
+        let origin = client.origin(&server.parse()?)?;
+        let opening = tokio::spawn(connect(origin.clone(), client.tls.clone()));
         client.keep(Kept { origin, connection: Connection::Opening(opening) });
         Ok(client.service())
+    }
+
+    #[cfg(feature = "audit")]
+    fn plain(&self) -> Result<HttpService, BoxError> {
+        Ok(Client { tls: None, kept: Arc::default() }.service())
     }
 }
 
 /// A client with its connections.
 #[derive(Clone)]
 struct Client {
-    tls: Arc<ClientConfig>,
+    /// Absent: it speaks without TLS.
+    tls: Option<Arc<ClientConfig>>,
     kept: Arc<Mutex<Vec<Kept>>>,
 }
 
@@ -62,7 +69,11 @@ enum Connection {
 
 impl Client {
     fn new(identity: &TlsIdentity) -> Result<Self, BoxError> {
-        Ok(Self { tls: Arc::new(tls::configuration(identity)?), kept: Arc::default() })
+        Ok(Self { tls: Some(Arc::new(tls::configuration(identity)?)), kept: Arc::default() })
+    }
+
+    fn origin(&self, url: &Uri) -> Result<Origin, BoxError> {
+        Origin::of(url, if self.tls.is_some() { &Scheme::HTTPS } else { &Scheme::HTTP })
     }
 
     fn service(self) -> HttpService {
@@ -93,7 +104,7 @@ impl Client {
     }
 
     async fn send(&self, request: Request<Bytes>) -> Result<Response<BoxBody>, BoxError> {
-        let origin = Origin::of(request.uri())?;
+        let origin = self.origin(request.uri())?;
         let mut request = addressed(request, &origin)?;
         let mut begun = None;
         match self.take(&origin) {
@@ -110,7 +121,7 @@ impl Client {
         }
         let mut sender = match begun {
             Some(opening) => opening.await??,
-            None => connect(origin.clone(), Arc::clone(&self.tls)).await?,
+            None => connect(origin.clone(), self.tls.clone()).await?,
         };
         let response = sender.send_request(request).await?;
         Ok(self.answered(origin, sender, response))

@@ -1,10 +1,10 @@
-//! Domains: made from a template, with the template's zones, subnets and policy groups, and with the numbers
-//! that a controller works with. Never changes the template.
+//! Domains, made from a template: with all that it has, with a hidden zone and subnet, and with the numbers that a
+//! controller works with. Never changes the template.
 
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Behaviour, Body, refuse_while_attached};
+use super::{Behaviour, Body, instantiate, refuse_while_attached};
 use crate::vsd::engine::Engine;
 use crate::vsd::error::Refusal;
 use crate::vsd::model::Name;
@@ -18,6 +18,11 @@ const ROUTES: u64 = 65_536;
 const FIRST_SERVICE: u64 = 20_001;
 /// How many overlay network numbers there are: the real VSD's `VNIDUpperLimit`.
 const VNIDS: u64 = 16_777_165;
+
+/// What clients of the real VSD filter out of its zones and subnets.
+const HIDDEN_ZONE: &str = "BackHaulZone";
+/// As above.
+const HIDDEN_SUBNET: &str = "BackHaulSubnet";
 
 pub(super) struct Domain;
 
@@ -52,16 +57,12 @@ impl Behaviour for Domain {
     }
 
     fn created(&self, engine: &mut Engine, id: Uuid, _body: &Body) -> Result<(), Refusal> {
-        let template = engine.store.get(id).and_then(|domain| domain.reference("templateID"));
-        let Some(template) = template else { return Ok(()) };
-        for group in copies(engine, template, "policygrouptemplate") {
-            instantiate(engine, "policygroup", ("domain", id), &group)?;
+        let Some(domain) = engine.store.get(id).cloned() else { return Ok(()) };
+        if let Some(template) = domain.reference("templateID") {
+            instantiate::fill(engine, template, ("domain", id))?;
         }
-        for zone in copies(engine, template, "zonetemplate") {
-            let instance = instantiate(engine, "zone", ("domain", id), &zone)?;
-            for subnet in copies(engine, zone.id, "subnettemplate") {
-                instantiate(engine, "subnet", ("zone", instance), &subnet)?;
-            }
+        if domain.values.get("createBackHaulSubnet") != Some(&Value::Bool(false)) {
+            hide(engine, id)?;
         }
         Ok(())
     }
@@ -71,24 +72,18 @@ impl Behaviour for Domain {
     }
 }
 
-fn copies(engine: &Engine, parent: Uuid, entity: Name) -> Vec<Object> {
-    engine.store.below(parent, entity).iter().filter_map(|id| engine.store.get(*id)).cloned().collect()
+/// Makes what each domain has beside what a client sees as its own.
+fn hide(engine: &mut Engine, domain: Uuid) -> Result<(), Refusal> {
+    let named = |name: &str| Body::from_iter([("name".to_owned(), Value::from(name))]);
+    let zone = engine.create("zone", Some(("domain", domain)), &named(HIDDEN_ZONE))?;
+    engine.create("subnet", Some(("zone", zone)), &named(HIDDEN_SUBNET))?;
+    Ok(())
 }
 
-/// Makes an instance of a template's part: the same values, and the part's ID as its `templateID`.
-fn instantiate(
-    engine: &mut Engine,
-    entity: Name,
-    parent: (Name, Uuid),
-    part: &Object,
-) -> Result<Uuid, Refusal> {
-    let body = part.values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    let id = engine.create(entity, Some(parent), &body)?;
-    if let Some(mut instance) = engine.store.get(id).cloned() {
-        instance.set("templateID", part.id.to_string());
-        engine.store.replace(instance);
-    }
-    Ok(id)
+/// Whether a subnet is the hidden one, which has no range.
+pub(super) fn is_hidden(engine: &Engine, subnet: &Object) -> bool {
+    let zone = engine.store.ancestor(subnet, "zone").and_then(|zone| zone.text("name"));
+    (zone, subnet.text("name")) == (Some(HIDDEN_ZONE), Some(HIDDEN_SUBNET))
 }
 
 /// Fills route distinguishers and targets with the next number.

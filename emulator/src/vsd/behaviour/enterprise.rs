@@ -50,8 +50,12 @@ impl Behaviour for Enterprise {
             let title = "System enterprise cannot be deleted";
             return Err(Refusal::conflict(code::SYSTEM_ENTERPRISE, "", title, title));
         }
-        if !engine.store.valued("container", "enterpriseID", &object.id.to_string()).is_empty() {
-            let description = "Containers are still attached below it.";
+        let id = object.id.to_string();
+        if ["container", "vm"]
+            .into_iter()
+            .any(|entity| !engine.store.valued(entity, "enterpriseID", &id).is_empty())
+        {
+            let description = "Containers or VMs are still attached below it.";
             return Err(Refusal::conflict(code::STILL_ATTACHED, "", "enterprise is in use", description));
         }
         Ok(())

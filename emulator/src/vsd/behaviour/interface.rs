@@ -1,50 +1,115 @@
-//! Interfaces of containers: each has a vPort, made if none is named, and an address of its subnet: the one
-//! asked for or the lowest that is free. An address is never given to two.
+//! Interfaces of containers, virtual machines, hosts and bridges: each has a vPort, made if none is named, and what
+//! addresses its network gives it. Never gives an address itself: `allocate` does.
 
-use std::net::Ipv4Addr;
-
-use ipnet::Ipv4Net;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::subnet::{first_host, is_host, last_host, network};
-use super::{Behaviour, Body, container};
+use super::{Behaviour, Body, allocate, dhcp, machine, reservation};
 use crate::vsd::engine::Engine;
 use crate::vsd::error::{Refusal, code};
-use crate::vsd::store::Object;
+use crate::vsd::model::Name;
+use crate::vsd::store::{Ids, Object};
 use crate::vsd::validate::missing;
 
-pub(super) struct Interface;
+/// A kind of interface.
+pub(super) struct Interface {
+    entity: Name,
+    /// What it is an interface of, and the attribute that names that by its UUID. Hosts and bridges are no objects.
+    machine: Option<(Name, Name)>,
+    /// The type of a vPort that is made for it.
+    port: &'static str,
+    /// Between the machine's name and a number, in the name of one that has none.
+    infix: &'static str,
+    addressed: bool,
+}
+
+pub(super) const CONTAINER: Interface = Interface {
+    entity: "containerinterface",
+    machine: Some(("container", "containerUUID")),
+    port: "CONTAINER",
+    infix: "interface",
+    addressed: true,
+};
+pub(super) const VIRTUAL: Interface = Interface {
+    entity: "vminterface",
+    machine: Some(("vm", "VMUUID")),
+    port: "VM",
+    infix: "vm-interface",
+    addressed: true,
+};
+pub(super) const HOST: Interface =
+    Interface { entity: "hostinterface", machine: None, port: "HOST", infix: "interface", addressed: true };
+pub(super) const BRIDGE: Interface = Interface {
+    entity: "bridgeinterface",
+    machine: None,
+    port: "BRIDGE",
+    infix: "interface",
+    addressed: false,
+};
+
+/// All that a vPort may have one of.
+const KINDS: [Name; 4] = [CONTAINER.entity, VIRTUAL.entity, HOST.entity, BRIDGE.entity];
 
 impl Behaviour for Interface {
     fn creating(&self, engine: &mut Engine, draft: &mut Object, _body: &Body) -> Result<(), Refusal> {
-        let container = draft.parent.and_then(|(_, id)| engine.store.get(id)).cloned();
-        let container = container.ok_or_else(|| missing("parentID"))?;
-        let nth = engine.store.below(container.id, "containerinterface").len();
-        let name = container.text("name").unwrap_or_default();
-        let (interface, port) = (format!("{name}-interface-{nth}"), format!("{name}-vPort-{nth}"));
-        draft.fill("name", interface);
-        draft.set("containerUUID", container.text("UUID"));
-        let port = place(engine, draft, &port)?;
-        let subnet = port.parent.and_then(|(_, id)| engine.store.of("subnet", id)).cloned();
-        let subnet = subnet.ok_or_else(|| Refusal::not_found("subnet", "of the vPort"))?;
-        address(engine, draft, &subnet)?;
-        locate(engine, draft, &port, &subnet);
+        let above = draft.parent.and_then(|(_, id)| engine.store.get(id)).cloned();
+        let above = above.ok_or_else(|| missing("parentID"))?;
+        let port = (above.entity == "vport").then_some(above.clone());
+        let owner = match self.machine {
+            Some((entity, attribute)) if port.is_some() => {
+                let uuid = draft.text(attribute).ok_or_else(|| missing(attribute))?;
+                let found = engine.store.valued(entity, "UUID", uuid).iter().next();
+                let found = found.and_then(|id| engine.store.get(*id)).cloned();
+                found.ok_or_else(|| Refusal::not_found(entity, uuid))?
+            }
+            _ => above,
+        };
+        draft.parent = Some((owner.entity, owner.id));
+        if let Some((_, attribute)) = self.machine {
+            draft.set(attribute, owner.text("UUID"));
+        }
+        let nth = engine.store.below(owner.id, self.entity).len();
+        let name = owner.text("name").unwrap_or_default();
+        draft.fill("name", format!("{name}-{}-{nth}", self.infix));
+        let port = match port {
+            Some(port) => self.vacant(engine, draft, port)?,
+            None => self.place(engine, draft, &format!("{name}-vPort-{nth}"))?,
+        };
+        let network = port.parent.and_then(|(_, id)| engine.store.get(id)).cloned();
+        let network = network.ok_or_else(|| Refusal::not_found("subnet", "of the vPort"))?;
+        if self.addressed {
+            allocate::give(engine, draft, &network)?;
+        }
+        locate(engine, draft, &port, &network);
         Ok(())
     }
 
     fn created(&self, engine: &mut Engine, id: Uuid, _body: &Body) -> Result<(), Refusal> {
-        let interface = engine.store.get(id);
-        let port = interface.and_then(|interface| interface.reference("VPortID"));
-        let container = interface.and_then(|interface| interface.parent);
-        attach(engine, port, true);
-        if let Some((_, container)) = container {
-            container::refresh(engine, container);
+        let Some(interface) = engine.store.get(id).cloned() else { return Ok(()) };
+        attach(engine, interface.reference("VPortID"), true);
+        reservation::mark(engine, &interface, true);
+        if let Some((_, machine)) = interface.parent.filter(|_| self.machine.is_some()) {
+            machine::refresh(engine, machine);
         }
         Ok(())
     }
 
+    fn updating(
+        &self,
+        engine: &mut Engine,
+        before: &Object,
+        after: &mut Object,
+        _confirmed: bool,
+    ) -> Result<(), Refusal> {
+        let network = before.reference("attachedNetworkID").and_then(|id| engine.store.get(id)).cloned();
+        match network {
+            Some(network) if self.addressed => allocate::change(engine, before, after, &network),
+            _ => Ok(()),
+        }
+    }
+
     fn deleted(&self, engine: &mut Engine, object: &Object) {
+        reservation::mark(engine, object, false);
         let port = object.reference("VPortID").and_then(|id| engine.store.get(id)).cloned();
         match port {
             // A vPort that was made for the interface goes with it.
@@ -52,95 +117,93 @@ impl Behaviour for Interface {
             Some(port) => attach(engine, Some(port.id), false),
             None => {}
         }
-        if let Some((_, container)) = object.parent {
-            container::refresh(engine, container);
+        if let Some((_, machine)) = object.parent.filter(|_| self.machine.is_some()) {
+            machine::refresh(engine, machine);
+        }
+    }
+
+    fn asks(&self) -> bool {
+        false
+    }
+
+    fn seen_below(&self, engine: &Engine, parent: &Object, entity: Name) -> Option<Ids> {
+        match entity {
+            "dhcpoption" => Some(dhcp::of_interface(engine, parent)),
+            "policygroup" | "redirectiontarget" => {
+                let port = parent.reference("VPortID")?;
+                Some(engine.store.members(port, entity).clone())
+            }
+            _ => None,
         }
     }
 }
 
-/// The vPort that a draft names, or a new one in the subnet that it names.
-fn place(engine: &mut Engine, draft: &Object, name: &str) -> Result<Object, Refusal> {
-    if let Some(id) = draft.text("VPortID") {
-        let port = engine.find("vport", id)?.clone();
-        if !engine.store.valued("containerinterface", "VPortID", &port.id.to_string()).is_empty() {
+impl Interface {
+    /// The vPort that a draft names, or a new one in the network that it names.
+    fn place(&self, engine: &mut Engine, draft: &Object, name: &str) -> Result<Object, Refusal> {
+        if let Some(id) = draft.text("VPortID") {
+            let port = engine.find("vport", id)?.clone();
+            return self.vacant(engine, draft, port);
+        }
+        let id = draft.text("attachedNetworkID").ok_or_else(|| missing("attachedNetworkID"))?;
+        let layer2 = draft.text("attachedNetworkType") == Some("L2DOMAIN");
+        let network = if layer2 { "l2domain" } else { "subnet" };
+        let network = (network, engine.find(network, id)?.id);
+        let name = draft.text("VPortName").unwrap_or(name);
+        let body = Body::from_iter([
+            ("name".to_owned(), Value::from(name)),
+            ("type".to_owned(), Value::from(self.port)),
+        ]);
+        let id = engine.create("vport", Some(network), &body)?;
+        let mut port = engine.find("vport", &id.to_string())?.clone();
+        port.set("autoCreated", true);
+        engine.store.replace(port.clone());
+        Ok(port)
+    }
+
+    /// The vPort, unless it has an interface already (7010 for a virtual machine, else 7006), or the draft names
+    /// another network than its (2747).
+    fn vacant(&self, engine: &Engine, draft: &Object, port: Object) -> Result<Object, Refusal> {
+        if is_occupied(engine, &port) {
+            let (code, title) = match self.port {
+                "VM" => (code::MACHINE_EXISTS, "VM exists"),
+                _ => (code::INTERFACE_EXISTS, "Interface exists"),
+            };
             let description = format!("The vPort {} has an interface.", port.id);
-            return Err(Refusal::conflict(code::INTERFACE_EXISTS, "", "Interface exists", description));
+            return Err(Refusal::conflict(code, "", title, description));
         }
-        return Ok(port);
+        let network = port.parent.map(|(_, id)| id);
+        if draft.reference("attachedNetworkID").is_some_and(|named| Some(named) != network) {
+            let description = format!("The vPort {} is in another network.", port.id);
+            return Err(Refusal::conflict(
+                code::NETWORK_CHANGED,
+                "attachedNetworkID",
+                "Network changed",
+                description,
+            ));
+        }
+        Ok(port)
     }
-    let id = draft.text("attachedNetworkID").ok_or_else(|| missing("attachedNetworkID"))?;
-    let subnet = engine.find("subnet", id)?.id;
-    let name = draft.text("VPortName").unwrap_or(name);
-    let body = Body::from_iter([
-        ("name".to_owned(), Value::from(name)),
-        ("type".to_owned(), Value::from("CONTAINER")),
-    ]);
-    let id = engine.create("vport", Some(("subnet", subnet)), &body)?;
-    let mut port = engine.find("vport", &id.to_string())?.clone();
-    port.set("autoCreated", true);
-    engine.store.replace(port.clone());
-    Ok(port)
 }
 
-/// Gives the draft its address.
-fn address(engine: &mut Engine, draft: &mut Object, subnet: &Object) -> Result<(), Refusal> {
-    let range = network(subnet).zip(subnet.text("gateway").and_then(|text| text.parse::<Ipv4Addr>().ok()));
-    let (network, gateway) = range.ok_or_else(|| missing("address"))?;
-    let given = match draft.text("IPAddress") {
-        Some(asked) => asked_for(engine, asked, subnet.id, network, gateway),
-        None => lowest_free(engine, subnet.id, network, gateway),
-    }?;
-    draft.set("IPAddress", given.to_string());
-    draft.set("netmask", network.netmask().to_string());
-    draft.set("gateway", gateway.to_string());
-    Ok(())
-}
-
-fn asked_for(
-    engine: &Engine,
-    text: &str,
-    subnet: Uuid,
-    network: Ipv4Net,
-    gateway: Ipv4Addr,
-) -> Result<Ipv4Addr, Refusal> {
-    let attribute = "IPAddress";
-    let asked = text.parse::<Ipv4Addr>().ok().filter(|asked| is_host(network, *asked));
-    let asked = asked.ok_or_else(|| {
-        let description = format!("{text} is no address of {network}.");
-        Refusal::invalid(attribute, "Invalid IP address", description)
-    })?;
-    if asked == gateway || engine.store.addresses.is_taken(subnet, asked) {
-        let description = format!("The IP address {asked} is in use.");
-        return Err(Refusal::conflict(code::ADDRESS_IN_USE, attribute, "IP address in use", description));
-    }
-    Ok(asked)
-}
-
-fn lowest_free(
-    engine: &mut Engine,
-    subnet: Uuid,
-    network: Ipv4Net,
-    gateway: Ipv4Addr,
-) -> Result<Ipv4Addr, Refusal> {
-    let hosts = (first_host(network), last_host(network));
-    engine.store.addresses.lowest(subnet, hosts, gateway).ok_or_else(|| {
-        let description = format!("No address of {network} is free.");
-        Refusal::conflict(code::SUBNET_FULL, "", "Subnet is full", description)
-    })
+/// Whether a vPort has an interface.
+pub(super) fn is_occupied(engine: &Engine, port: &Object) -> bool {
+    let id = port.id.to_string();
+    KINDS.into_iter().any(|entity| !engine.store.valued(entity, "VPortID", &id).is_empty())
 }
 
 /// Says where the draft is.
-fn locate(engine: &Engine, draft: &mut Object, port: &Object, subnet: &Object) {
+fn locate(engine: &Engine, draft: &mut Object, port: &Object, network: &Object) {
     draft.set("VPortID", port.id.to_string());
     draft.set("VPortName", port.text("name"));
-    draft.set("attachedNetworkID", subnet.id.to_string());
-    draft.set("attachedNetworkType", "SUBNET");
-    draft.set("networkName", subnet.text("name"));
-    if let Some(zone) = engine.store.ancestor(subnet, "zone") {
+    draft.set("attachedNetworkID", network.id.to_string());
+    draft.set("attachedNetworkType", if network.entity == "subnet" { "SUBNET" } else { "L2DOMAIN" });
+    draft.set("networkName", network.text("name"));
+    if let Some(zone) = engine.store.ancestor(network, "zone") {
         draft.set("zoneID", zone.id.to_string());
         draft.set("zoneName", zone.text("name"));
     }
-    if let Some(domain) = engine.store.ancestor(subnet, "domain") {
+    if let Some(domain) = engine.store.ancestor(network, "domain") {
         draft.set("domainID", domain.id.to_string());
         draft.set("domainName", domain.text("name"));
     }

@@ -1,12 +1,25 @@
 //! What entities do beyond being data: each hook in the file of its entity. An entity without a file has none.
 //! A hook may refuse; it may change other objects through the engine; it never writes a reply.
 
-mod container;
+mod acl;
+mod allocate;
+mod dhcp;
 mod domain;
+mod drafts;
 mod enterprise;
+mod instantiate;
 mod interface;
+mod job;
+mod l2domain;
+mod machine;
+mod macros;
+mod metadata;
+mod network;
 mod platform;
 mod policygroup;
+mod redirection;
+mod reservation;
+mod resync;
 mod subnet;
 mod template;
 mod user;
@@ -18,7 +31,8 @@ use uuid::Uuid;
 
 use super::engine::Engine;
 use super::error::{Refusal, code};
-use super::store::Object;
+use super::model::Name;
+use super::store::{Ids, Object};
 
 pub(super) use enterprise::{CSP, seed as seed_enterprise};
 pub(super) use platform::{ROOT_GROUP, seed as seed_platform};
@@ -62,6 +76,11 @@ pub(super) trait Behaviour: Sync {
         true
     }
 
+    /// Whether two objects below one parent may not have the same name (or whatever is unique of them).
+    fn are_rivals(&self, _one: &Object, _other: &Object) -> bool {
+        true
+    }
+
     /// Before two objects become members of each other.
     fn linking(&self, _engine: &Engine, _owner: &Object, _member: &Object) -> Result<(), Refusal> {
         Ok(())
@@ -70,6 +89,11 @@ pub(super) trait Behaviour: Sync {
     /// Whether an object is left out of the root collection.
     fn hidden(&self, _id: Uuid) -> bool {
         false
+    }
+
+    /// What a collection below an object holds that is not what lies there; `None` where it is.
+    fn seen_below(&self, _engine: &Engine, _parent: &Object, _entity: Name) -> Option<Ids> {
+        None
     }
 
     /// Completes what a client sees.
@@ -84,15 +108,41 @@ pub(super) fn of(entity: &str) -> &'static dyn Behaviour {
     match entity {
         "enterprise" => &enterprise::Enterprise,
         "user" => &user::User,
-        "domaintemplate" => &template::Template,
+        "domaintemplate" | "policygrouptemplate" | "redirectiontargettemplate" | "pgexpressiontemplate" => {
+            &template::Template
+        }
+        "zonetemplate" => &zone::ZoneTemplate,
+        "subnettemplate" => &subnet::SubnetTemplate,
+        "l2domaintemplate" => &l2domain::L2DomainTemplate,
         "domain" => &domain::Domain,
+        "l2domain" => &l2domain::L2Domain,
         "zone" => &zone::Zone,
         "subnet" => &subnet::Subnet,
-        "subnettemplate" => &subnet::SubnetTemplate,
+        "addressrange" => &reservation::AddressRange,
+        "ipreservation" => &reservation::Reservation,
+        "vmipreservation" => &reservation::MachineReservation,
+        "virtualip" => &reservation::VirtualIp,
+        "dhcpoption" => &dhcp::DhcpOption,
         "vport" => &vport::Vport,
-        "container" => &container::Container,
-        "containerinterface" => &interface::Interface,
+        "container" => &machine::CONTAINER,
+        "vm" => &machine::VIRTUAL,
+        "containerinterface" => &interface::CONTAINER,
+        "vminterface" => &interface::VIRTUAL,
+        "hostinterface" => &interface::HOST,
+        "bridgeinterface" => &interface::BRIDGE,
         "policygroup" => &policygroup::PolicyGroup,
+        "redirectiontarget" => &redirection::RedirectionTarget,
+        "enterprisenetwork" => &macros::Macro,
+        "ingressacltemplate" | "egressacltemplate" | "ingressadvfwdtemplate" | "egressadvfwdtemplate" => {
+            &acl::Policy
+        }
+        "ingressaclentrytemplate" | "egressaclentrytemplate" => &acl::Entry(code::ENTRY_PRIORITY_IN_USE),
+        "ingressadvfwdentrytemplate" | "egressadvfwdentrytemplate" => {
+            &acl::Entry(code::FORWARDING_PRIORITY_IN_USE)
+        }
+        "job" => &job::Job,
+        "metadata" | "globalmetadata" => &metadata::Metadata,
+        "resync" | "containerresync" => &resync::Resync,
         _ => &Plain,
     }
 }
@@ -103,11 +153,17 @@ pub(super) fn no_change() -> Refusal {
     Refusal::conflict(code::NO_CHANGE, "", "No change", description)
 }
 
-/// 409, code 2506, if an interface's `attribute` names the object.
+/// 409, code 2506, if the `attribute` of a container's or a virtual machine's interface names the object.
 fn refuse_while_attached(engine: &Engine, object: &Object, attribute: &'static str) -> Result<(), Refusal> {
-    if engine.store.valued("containerinterface", attribute, &object.id.to_string()).is_empty() {
-        return Ok(());
-    }
+    let id = object.id.to_string();
+    let kinds = [("containerinterface", "Containers"), ("vminterface", "VMs")];
+    let attached = |(entity, _): &(Name, Name)| !engine.store.valued(entity, attribute, &id).is_empty();
+    let Some((_, machines)) = kinds.into_iter().find(attached) else { return Ok(()) };
     let title = format!("{} is in use", object.entity);
-    Err(Refusal::conflict(code::STILL_ATTACHED, "", &title, "Containers are still attached below it."))
+    Err(Refusal::conflict(
+        code::STILL_ATTACHED,
+        "",
+        &title,
+        format!("{machines} are still attached below it."),
+    ))
 }

@@ -34,11 +34,20 @@ impl Behaviour for PolicyGroup {
     }
 }
 
-/// 409, code 7309, if a policy group and a vPort are not of one domain.
+/// 409 if what a vPort becomes a member of is not of its domain: code 7309 for a policy group.
 pub(super) fn refuse_other_domain(engine: &Engine, one: &Object, other: &Object) -> Result<(), Refusal> {
-    let domain = |object| engine.store.ancestor(object, "domain").map(|domain| domain.id);
+    let domain = |object| {
+        let domain =
+            engine.store.ancestor(object, "domain").or_else(|| engine.store.ancestor(object, "l2domain"));
+        domain.map(|domain| domain.id)
+    };
     if domain(one) == domain(other) {
         return Ok(());
+    }
+    let group = if one.entity == "vport" { other } else { one };
+    if group.entity != "policygroup" {
+        let description = format!("The {} and the vPort are in different domains.", group.entity);
+        return Err(Refusal::invalid("", "Invalid member", description));
     }
     let description = "The policy group and the vPort are in different domains.";
     Err(Refusal::conflict(code::OTHER_DOMAIN, "", "Invalid policy group", description))

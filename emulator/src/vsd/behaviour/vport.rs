@@ -3,7 +3,8 @@
 use super::{Behaviour, Body, policygroup, refuse_while_attached};
 use crate::vsd::engine::Engine;
 use crate::vsd::error::Refusal;
-use crate::vsd::store::Object;
+use crate::vsd::model::Name;
+use crate::vsd::store::{Ids, Object};
 
 pub(super) struct Vport;
 
@@ -22,5 +23,16 @@ impl Behaviour for Vport {
 
     fn linking(&self, engine: &Engine, owner: &Object, member: &Object) -> Result<(), Refusal> {
         policygroup::refuse_other_domain(engine, owner, member)
+    }
+
+    fn seen_below(&self, engine: &Engine, parent: &Object, entity: Name) -> Option<Ids> {
+        let interface = match entity {
+            "container" => "containerinterface",
+            "vm" => "vminterface",
+            _ => return None,
+        };
+        let interfaces = engine.store.valued(interface, "VPortID", &parent.id.to_string()).iter();
+        let machines = interfaces.filter_map(|id| engine.store.get(*id)?.parent);
+        Some(machines.map(|(_, id)| id).collect())
     }
 }

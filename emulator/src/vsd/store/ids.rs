@@ -20,6 +20,14 @@ pub(in crate::vsd) enum Ids {
     Many(BTreeSet<Uuid>),
 }
 
+impl FromIterator<Uuid> for Ids {
+    fn from_iter<I: IntoIterator<Item = Uuid>>(all: I) -> Self {
+        let mut ids = Self::None;
+        all.into_iter().for_each(|id| ids.insert(id));
+        ids
+    }
+}
+
 impl Ids {
     pub(in crate::vsd) fn iter(&self) -> Iter<'_> {
         let (one, many) = match self {

@@ -6,7 +6,6 @@ mod indexes;
 mod object;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -204,7 +203,7 @@ impl Store {
         // Parents may come after their children, so all objects are there before the first is indexed.
         for object in self.objects.values() {
             self.indexes.change(&self.model, &self.objects, object, true);
-            address(&mut self.addresses, object, true);
+            self.addresses.follow(object, true);
         }
         for (a, b) in links {
             self.tie(a, b, true);
@@ -245,7 +244,7 @@ impl Store {
 
     fn index(&mut self, object: &Object, add: bool) {
         self.indexes.change(&self.model, &self.objects, object, add);
-        address(&mut self.addresses, object, add);
+        self.addresses.follow(object, add);
     }
 
     /// Links or unlinks both ways. Returns whether that changed anything.
@@ -258,13 +257,6 @@ impl Store {
         change(&mut self.members, (a, second), b, add);
         change(&mut self.members, (b, first), a, add);
         true
-    }
-}
-
-fn address(addresses: &mut Addresses, object: &Object, add: bool) {
-    let address = object.text("IPAddress").and_then(|text| text.parse::<Ipv4Addr>().ok());
-    if let (Some(subnet), Some(address)) = (object.reference("attachedNetworkID"), address) {
-        if add { addresses.take(subnet, address) } else { addresses.free(subnet, address) }
     }
 }
 
@@ -305,7 +297,7 @@ mod tests {
         interface.set("attachedNetworkID", Uuid::from_u128(4).to_string());
         interface.set("IPAddress", "10.0.0.2");
         store.insert(interface);
-        assert!(store.addresses.is_taken(Uuid::from_u128(4), Ipv4Addr::new(10, 0, 0, 2)));
+        assert!(store.addresses.is_used(Uuid::from_u128(4), "10.0.0.2".parse().unwrap()));
         assert!(store.members(Uuid::from_u128(2), "vport").is_empty());
         store.roll_back();
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use nuage_emulator::up::{Component, Options, Parts, Ports, Site as EmulatedSite};
+use nuage_emulator::up::{Component, Options, Parts, Ports, Reach, Site as EmulatedSite};
 use tokio::runtime::Runtime;
 
 use crate::error::Error;
@@ -173,6 +173,7 @@ fn emulate(directory: &Path, nodes: usize) -> Result<(Runtime, EmulatedSite, Vec
         persist: false,
         vrs_tcp: false,
         vrs_tls: false,
+        reach: Reach::default(),
     };
     let site = runtime.block_on(EmulatedSite::start(&options)).map_err(|error| failed(&error))?;
     let names = (1..=nodes).map(|number| format!("node-{number}"));

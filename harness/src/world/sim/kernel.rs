@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
-use nuage_cni::host::{Link, LinkError, Links, Netns, Route, VethPair};
+use nuage_cni::host::{Link, LinkError, Links, Namespaces, Netns, Route, VethPair};
 use tokio::time::sleep;
 
 use crate::invariant::FOREIGN;
@@ -342,7 +342,9 @@ impl Links for SimulatedKernel {
         Ok(self.host_links())
     }
 
-    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
-        Ok(self.state().namespaces.values().map(|namespace| namespace.inode).collect())
+    async fn namespaces(&self) -> Result<Namespaces, LinkError> {
+        // What runs in them is not simulated.
+        let found = self.state().namespaces.values().map(|namespace| (namespace.inode, false)).collect();
+        Ok(Namespaces { inhabited: found, whole: true })
     }
 }

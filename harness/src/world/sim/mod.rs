@@ -662,6 +662,7 @@ fn node_files(name: &str, token: String, key: &str) -> MemoryFiles {
             certificate: PEM.to_owned(),
             key: format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n"),
         },
+        agent: None,
     });
     for (file, text) in texts {
         // Memory refuses nothing.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ipnet::IpNet;
 use nuage_cni::config::Memo;
-use nuage_cni::host::{Files, Host, Link, LinkError, Links, LockGuard, Netns, Route, VethPair};
+use nuage_cni::host::{Files, Host, Link, LinkError, Links, LockGuard, Namespaces, Netns, Route, VethPair};
 use nuage_cni::{Invocation, Outcome, invoke};
 use nuage_emulator::tally::Tally;
 use tokio::time::timeout;
@@ -160,7 +160,7 @@ impl Links for Guarded<dyn Links> {
         self.inner.names().await
     }
 
-    async fn namespaces(&self) -> Result<Vec<u64>, LinkError> {
+    async fn namespaces(&self) -> Result<Namespaces, LinkError> {
         self.link_check()?;
         self.inner.namespaces().await
     }

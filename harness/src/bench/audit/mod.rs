@@ -1,6 +1,9 @@
 //! `harness bench audit`: what a pass of the audit costs at so many attachments on a node, and how many bytes go over the switch's
 //! socket. The pods, their rows and their records are made by the plugin's own ADDs. In one process with the emulators, on one
-//! thread: what they do to answer is in the time, so it is an upper bound.
+//! thread: what they do to answer is in the time, so it is an upper bound. Then the shipped daemon as a process: its processor
+//! time, its memory, and what it costs while nothing happens.
+
+mod process;
 
 use std::io;
 use std::pin::Pin;
@@ -46,6 +49,9 @@ pub fn run() -> Result<Figures, Error> {
         measure(size, 0, &mut figures)?;
     }
     measure(1000, ORIGINALS, &mut figures)?;
+    for (records, originals) in SIZES.map(|size| (size, 0)).into_iter().chain([(1000, ORIGINALS)]) {
+        process::measure(records, originals, &mut figures)?;
+    }
     Ok(figures)
 }
 
@@ -87,18 +93,20 @@ struct Measured {
     kibibytes: f64,
 }
 
+/// The two rows of one of them.
+fn original(number: usize) -> [(&'static str, Value); 2] {
+    let port = format!("nu{number:013x}");
+    let entity = json!({
+        "vm_uuid": format!("{number:064x}"), "vm_name": format!("old-{number}"), "ports": port, "type": 4, "domain": 4
+    });
+    [("Nuage_Port_Table", json!({"name": port})), ("Nuage_VM_Table", entity)]
+}
+
 /// Rows as the original wrote them, of containers that are gone.
 fn plant(world: &World, count: usize) {
     let rows: Vec<Value> = (0..count)
         .flat_map(|number| {
-            let port = format!("nu{number:013x}");
-            [
-                json!({"op": "insert", "table": "Nuage_Port_Table", "row": {"name": port}}),
-                json!({"op": "insert", "table": "Nuage_VM_Table", "row": {
-                    "vm_uuid": format!("{number:064x}"), "vm_name": format!("old-{number}"), "ports": port,
-                    "type": 4, "domain": 4
-                }}),
-            ]
+            original(number).map(|(table, row)| json!({"op": "insert", "table": table, "row": row}))
         })
         .collect();
     if !rows.is_empty() {
