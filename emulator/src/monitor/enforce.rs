@@ -119,7 +119,12 @@ pub(super) async fn apply(places: &Places, rules: &Rules, policy: Policy) -> Res
         let zone = places.zone(namespace).ok_or_else(|| Error::Missing(format!("zone {namespace}")))?;
         ids.zones.insert(namespace.clone(), zone);
     }
-    job(places, &domain, "BEGIN_POLICY_CHANGES").await?;
+    if let Err(error) = job(places, &domain, "BEGIN_POLICY_CHANGES").await {
+        // One that was begun and never ended, by a monitor that died, is nobody's any more.
+        tracing::info!(%error, "policy changes that somebody began are discarded");
+        job(places, &domain, "DISCARD_POLICY_CHANGES").await?;
+        job(places, &domain, "BEGIN_POLICY_CHANGES").await?;
+    }
     let written = write(places, &domain, &policy, &entries, &ids).await;
     let end = if written.is_ok() { "APPLY_POLICY_CHANGES" } else { "DISCARD_POLICY_CHANGES" };
     job(places, &domain, end).await?;
