@@ -73,7 +73,7 @@ async fn settle(places: &Places, rules: &Rules, key: &Key, object: Option<&Value
     }
     let _held = rules.turn.lock().await;
     if let Some(known) = rules.get(key) {
-        remove(places, &known, &[]).await?;
+        remove(places, &known).await?;
         rules.forget(key);
     }
     Ok(())
@@ -92,9 +92,7 @@ pub(super) async fn apply(places: &Places, rules: &Rules, policy: Policy) -> Res
     }
     let domain = places.domain().await?;
     let groups = policy.groups();
-    if let Some(known) = rules.get(&policy.key) {
-        remove(places, &known, &groups).await?;
-    }
+    let before = rules.get(&policy.key).map(|known| known.groups()).unwrap_or_default();
     let mut ids = Ids::default();
     for group in &groups {
         let body = json!({
@@ -119,11 +117,20 @@ pub(super) async fn apply(places: &Places, rules: &Rules, policy: Policy) -> Res
         let zone = places.zone(namespace).ok_or_else(|| Error::Missing(format!("zone {namespace}")))?;
         ids.zones.insert(namespace.clone(), zone);
     }
-    job(places, &domain, "BEGIN_POLICY_CHANGES").await?;
+    if let Err(error) = job(places, &domain, "BEGIN_POLICY_CHANGES").await {
+        // One that was begun and never ended, by a monitor that died, is nobody's any more.
+        tracing::info!(%error, "policy changes that somebody began are discarded");
+        job(places, &domain, "DISCARD_POLICY_CHANGES").await?;
+        job(places, &domain, "BEGIN_POLICY_CHANGES").await?;
+    }
     let written = write(places, &domain, &policy, &entries, &ids).await;
     let end = if written.is_ok() { "APPLY_POLICY_CHANGES" } else { "DISCARD_POLICY_CHANGES" };
     job(places, &domain, end).await?;
     written?;
+    for group in before.iter().filter(|group| !groups.contains(group)) {
+        let kept = groups.iter().any(|new| new.name == group.name);
+        empty(places, &domain, &group.name, kept).await?;
+    }
     for group in &groups {
         let members = fill(places, group, &namespaces, ids.groups.get(&group.name)).await;
         // Pods that come later are told their groups; those that are there are looked for again by the next change.
@@ -163,7 +170,14 @@ async fn write(
     ids: &Ids,
 ) -> Result<(), Error> {
     for (templates, of_entries, leaves) in TEMPLATES {
-        let template = template(places, &format!("domains/{domain}/{templates}"), policy).await?;
+        let path = format!("domains/{domain}/{templates}");
+        // The draft of what the policy was: with it, what is live goes when the drafts are applied.
+        for old in places.client.list(&path, Some(("name", &policy.name()))).await? {
+            if old["policyState"] == "DRAFT" {
+                places.client.delete(&format!("{templates}/{}", id(&old)?)).await?;
+            }
+        }
+        let template = template(places, &path, policy).await?;
         for entry in entries.iter().filter(|entry| entry.leaves == leaves) {
             let mut body = entry.rest.clone();
             (body["priority"], body["externalID"]) = (json!(entry.priority), json!(OURS));
@@ -253,22 +267,28 @@ async fn fill(
     Ok(())
 }
 
-/// Takes what a policy has in the VSD away, but groups that are `kept`.
-async fn remove(places: &Places, policy: &Policy, kept: &[Group]) -> Result<(), Error> {
+/// Takes what a policy has in the VSD away.
+async fn remove(places: &Places, policy: &Policy) -> Result<(), Error> {
     let domain = places.domain().await?;
     for (templates, _, _) in TEMPLATES {
-        let found =
-            places.client.find(&format!("domains/{domain}/{templates}"), "name", &policy.name()).await?;
-        if let Some(found) = found {
+        let path = format!("domains/{domain}/{templates}");
+        for found in places.client.list(&path, Some(("name", &policy.name()))).await? {
             places.client.delete(&format!("{templates}/{}", id(&found)?)).await?;
         }
     }
-    for group in policy.groups().iter().filter(|group| !kept.contains(group)) {
-        let path = format!("domains/{domain}/policygroups");
-        let Some(found) = places.client.find(&path, "name", &group.name).await? else { continue };
-        let path = format!("policygroups/{}", id(&found)?);
-        // A group with members is in use.
-        places.client.update(&format!("{path}/vports"), &json!([])).await?;
+    for group in policy.groups() {
+        empty(places, &domain, &group.name, false).await?;
+    }
+    Ok(())
+}
+
+/// Takes all pods out of a group, and the group away unless it is `kept`: one with members is in use.
+async fn empty(places: &Places, domain: &str, name: &str, kept: bool) -> Result<(), Error> {
+    let groups = format!("domains/{domain}/policygroups");
+    let Some(found) = places.client.find(&groups, "name", name).await? else { return Ok(()) };
+    let path = format!("policygroups/{}", id(&found)?);
+    places.client.update(&format!("{path}/vports"), &json!([])).await?;
+    if !kept {
         places.client.delete(&path).await?;
     }
     Ok(())
