@@ -48,11 +48,14 @@ const SERVER_DATABASE: &str = "_Server";
 /// Its schema, written from the facts of ovsdb-server(5).
 const SERVER_SCHEMA: &str = include_str!("../schema/server.ovsschema");
 
+/// What to set in a row that has changed to these values, if anything.
+type Decision = Box<dyn Fn(&Row) -> Option<Row> + Send>;
+
 /// What a switch does by itself when a row of a table has changed: told the columns that it looks at, the columns to set in
 /// that row.
 struct FollowUp {
     columns: &'static [&'static str],
-    decide: Box<dyn Fn(&Row) -> Option<Row> + Send>,
+    decide: Decision,
 }
 
 /// The server. Clones are handles of the same one.
