@@ -49,7 +49,7 @@ pub(crate) fn scope(requests: &Map<String, Value>) -> String {
     let one = |(table, request): (&String, &Value)| {
         let mut columns: Option<Vec<&str>> =
             request["columns"].as_array().map(|names| names.iter().filter_map(Value::as_str).collect());
-        for columns in &mut columns {
+        if let Some(columns) = &mut columns {
             columns.sort_unstable();
         }
         let events = ["initial", "insert", "delete", "modify"].map(|event| request["select"][event] != false);
