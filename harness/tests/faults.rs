@@ -73,8 +73,8 @@ fn a_fault_that_is_declared_and_never_strikes_fails_its_scenario() {
         "kind = \"vrs.slow\"\nat = \"1h\"",
         "kind = \"vrs.restart\"\nat = \"1h\"",
         "kind = \"node.clock_jump\"\nat = \"1h\"",
-        // Never asked for: nothing lists pods.
-        "kind = \"kube.empty_list\"",
+        // Never asked for: nothing lists pods but the audit.
+        "kind = \"kube.empty_list\"\npath = \"/pods\"",
         // No such call.
         "kind = \"plugin.killed\"\nop = \"STATUS\"",
         "kind = \"plugin.killed\"\nmode = \"exhaustive\"\nop = \"STATUS\"",

@@ -289,6 +289,8 @@ fn pods_are_told_of_in_moderation_and_an_address_that_differs_once() {
         assert_eq!((report.actions.len(), site.news().len()), (21, 10));
         site.node.switch.change("Nuage_Port_Table", |rows| {
             let (_, row) = rows.iter_mut().find(|(_, row)| row["alias"] != "foreign").unwrap();
+            // The controller gives it what it is asked for.
+            row.insert("metadata".to_owned(), serde_json::json!(["map", [["static-ip", "10.9.9.9"]]]));
             row.insert("ip_addr".to_owned(), serde_json::json!("10.9.9.9"));
         });
         for expected in [1, 0, 0] {
