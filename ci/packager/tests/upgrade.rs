@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use nuage_packager::{Format, Order, Product, Stock, contents, deb, redhat};
+use serde_json::Value;
 use support::site::{Namespace, Process, feed, has, network, variables};
 use support::{Root, can_install, dist, dpkg, order, rpm, succeed};
 
@@ -109,6 +110,12 @@ fn fault(executables: &Path, site: &Path, arguments: &[&str]) -> String {
     succeed(command.arg("fault").args(arguments).arg("--dir").arg(site))
 }
 
+/// How often the one fault that is on has struck.
+fn struck(told: &str) -> u64 {
+    let told: Value = serde_json::from_str(told).unwrap();
+    told["on"][0]["hits"].as_u64().unwrap()
+}
+
 #[test]
 fn no_call_fails_while_its_plugin_is_upgraded_and_the_old_audit_runs_on_until_it_is_told() {
     let test = "no_call_fails_while_its_plugin_is_upgraded_and_the_old_audit_runs_on_until_it_is_told";
@@ -155,7 +162,7 @@ fn upgrade(format: Format, executables: &Path) {
         // An upgrade finds this one half done.
         fault(executables, &site, &["on", "vsc.never"]);
         let waiting = scope.spawn(|| call(&mut Command::new(&plugin), "ADD", &slow, &network));
-        while fault(executables, &site, &["list", "--json"]).contains("\"hits\": 0") {
+        while struck(&fault(executables, &site, &["list", "--json"])) == 0 {
             pause();
         }
         let mut runtimes = Vec::new();

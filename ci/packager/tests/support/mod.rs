@@ -75,19 +75,33 @@ pub(crate) fn order(scratch: &Path, version: &str, out: &Path) -> Order {
     }
 }
 
-/// The folder of version 1.0.0 and version 1.1.0, which upgrades it. It lies in cargo's folder for tests.
+/// The folder of version 1.0.0 and version 1.1.0, which upgrades it.
 pub(crate) fn packages() -> &'static Path {
     static OUT: OnceLock<PathBuf> = OnceLock::new();
     OUT.get_or_init(|| {
-        let scratch =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-{}", env!("CARGO_CRATE_NAME")));
-        let _ = fs::remove_dir_all(&scratch);
-        fs::create_dir_all(&scratch).unwrap();
+        let scratch = scratch();
         for version in ["1.0.0", "v1.1.0"] {
             make(&order(&scratch, version, &scratch.join("out"))).unwrap();
         }
         scratch.join("out")
     })
+}
+
+/// A folder of this process in cargo's folder for tests: a runner may start a process for each test. Nothing is run when a process
+/// ends, so the next one takes away what those before it have left.
+fn scratch() -> PathBuf {
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-{}", env!("CARGO_CRATE_NAME")));
+    fs::create_dir_all(&all).unwrap();
+    for entry in fs::read_dir(&all).unwrap().flatten() {
+        if !Path::new("/proc").join(entry.file_name()).exists() {
+            // Another one may do the same.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let own = all.join(std::process::id().to_string());
+    let _ = fs::remove_dir_all(&own);
+    fs::create_dir_all(&own).unwrap();
+    own
 }
 
 /// Whether `program` is there and this is root; else says what is skipped.
