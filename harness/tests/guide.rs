@@ -163,14 +163,13 @@ fn script(shown: &[Shown]) -> String {
     script
 }
 
-/// Makes the ground: an empty /tmp with a copy of what a clone has (and the executables' and helm's folders, where they are below it),
-/// and no namespaces but one's own.
+/// Makes the ground: an empty /tmp with a copy of what a clone has (and helm's folder, if that is there), and no namespaces but one's
+/// own.
 const GROUND: &str = r#"set -e
 mount -t tmpfs tmpfs /mnt; mkdir /mnt/nuage-cni; cp -r "$1"/deploy "$1"/scenarios "$1"/docs /mnt/nuage-cni
 cp "$2" /mnt/script
-for folder in "$3" "$4"; do
-  case $folder in /tmp/?*) mkdir -p "/mnt/${folder#/tmp/}"; mount --bind "$folder" "/mnt/${folder#/tmp/}" ;; esac
-done
+case $3 in /tmp/?*) mkdir -p "/mnt/${3#/tmp/}"; mount --bind "$3" "/mnt/${3#/tmp/}" ;; esac
+mkdir /mnt/executables; mount --bind "$4" /mnt/executables
 mount --move /mnt /tmp; mkdir -p /run/netns; mount -t tmpfs tmpfs /run/netns
 ip link set lo up; mkdir /tmp/home; cd /tmp/nuage-cni
 set +e; . /tmp/script
@@ -199,13 +198,14 @@ fn run(page: &str) {
     let executables = executable("emulator").parent().unwrap().to_owned();
     let helm =
         python.as_deref().and_then(Path::parent).map(|path| path.display().to_string()).unwrap_or_default();
-    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:{helm}", executables.display());
+    // Wherever they are built, a folder below the old /tmp included.
+    let path = format!("/tmp/executables:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:{helm}");
     let output = Command::new("unshare")
         .args(["--mount", "--net", "--propagation", "private", "bash", "-c", GROUND, "guide"])
         .arg(root())
         .arg(&file)
-        .arg(&executables)
         .arg(python.as_deref().and_then(Path::parent).and_then(Path::parent).unwrap_or(Path::new("")))
+        .arg(executables)
         .env_clear()
         .envs([("PATH", path.as_str()), ("HOME", "/tmp/home"), ("LC_ALL", "C.UTF-8")])
         .output()
