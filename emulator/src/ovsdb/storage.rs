@@ -397,14 +397,15 @@ impl Database {
             let value =
                 |row: Option<&RowData>| row.map_or(none.clone(), |row| row.values[column.column].clone());
             let (before, after) = (value(old), value(new));
+            // As a rule they are one value, which is known without a look at what is in it.
+            if before == after {
+                continue;
+            }
             if let Some((target, false)) = column.key {
                 before.for_each_change(&after, |atom, begins| match atom {
                     Atom::Uuid(to) if *to != uuid => tell(target, *to, if begins { 1 } else { -1 }),
                     _ => {}
                 });
-            }
-            if before == after {
-                continue;
             }
             for (pairs, by) in [(before.pairs(), -1), (after.pairs(), 1)] {
                 for (target, to, weak) in pairs.iter().flat_map(|pair| column.pair_targets(pair)) {
