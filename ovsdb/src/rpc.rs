@@ -151,9 +151,7 @@ impl Decoder {
 
     /// Where to read into, with room for some; what is appended here is decoded by [`Decoder::decode`].
     pub fn buffer(&mut self) -> &mut BytesMut {
-        if self.buffer.capacity() - self.buffer.len() < READ_BYTES {
-            self.buffer.reserve(READ_BYTES);
-        }
+        self.buffer.reserve(READ_BYTES);
         &mut self.buffer
     }
 
