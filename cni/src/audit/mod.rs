@@ -247,14 +247,11 @@ impl Auditor {
     ) -> Word<Namespaces> {
         let Some(links) = links.told() else { return Word::Silent("nobody asked".to_owned()) };
         let contradicts = |name: &String, record: &Record| {
-            let link = if links.contains(name) { Presence::There } else { Presence::Gone };
-            match link {
-                Presence::There => matches!(
-                    sandbox_fact(testimony.sandboxes(), &record.identity(), link),
-                    Sandbox::NotReady | Sandbox::Gone
-                ),
-                Presence::Gone | Presence::Unknown => record.state == State::Attached,
+            if !links.contains(name) {
+                return record.state == State::Attached;
             }
+            let sandbox = sandbox_fact(testimony.sandboxes(), &record.identity(), Presence::There);
+            matches!(sandbox, Sandbox::NotReady | Sandbox::Gone)
         };
         let asked = entries
             .iter()
