@@ -155,7 +155,9 @@ pub trait Containers: Send + Sync {
     async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>>;
 
     /// Asks the runtime for its sandboxes, if there is one.
-    async fn sandboxes(&self) -> Option<Word<Sandboxes>>;
+    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
+        None
+    }
 
     /// Tells whoever looks at a pod; whether it is worth telling more. `now` is the time of day.
     async fn tell(&self, news: &News, now: Duration) -> bool;
@@ -220,10 +222,6 @@ impl Containers for Unasked {
 
     async fn look_again(&self, _pod: &Pod) -> Word<Option<PodInfo>> {
         Word::Silent(self.0.clone())
-    }
-
-    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
-        None
     }
 
     async fn tell(&self, _news: &News, _now: Duration) -> bool {

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::ServiceExt as _;
 
 use super::backoff::{Backoff, spread};
-use super::containers::{Containers, Life, PodInfo, Pods, Sandboxes, Testimony, Word};
+use super::containers::{Containers, Life, PodInfo, Pods, Testimony, Word};
 use super::events::Events;
 use super::news::News;
 use super::node_name;
@@ -332,10 +332,6 @@ impl Containers for ListedPods {
         self.api.get(pod).await
     }
 
-    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
-        None
-    }
-
     async fn tell(&self, news: &News, now: Duration) -> bool {
         self.api.tell(news, now).await
     }
@@ -379,10 +375,6 @@ impl Containers for WatchedPods {
 
     async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>> {
         self.api.get(pod).await
-    }
-
-    async fn sandboxes(&self) -> Option<Word<Sandboxes>> {
-        None
     }
 
     async fn tell(&self, news: &News, now: Duration) -> bool {
