@@ -14,6 +14,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::containers::{Runtime, Sandboxes, Word};
@@ -53,7 +54,9 @@ impl CriRuntime {
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await
             .map_err(|error| failed(&error))?;
-        let connection = Driven(tokio::spawn(async move { drop(connection.await) }));
+        // What drives the connection ends with the question.
+        let mut driver = JoinSet::new();
+        driver.spawn(async move { drop(connection.await) });
         let request = Request::post(format!("http://localhost/{service}/ListPodSandbox"))
             .version(Version::HTTP_2)
             .header(CONTENT_TYPE, "application/grpc")
@@ -70,19 +73,9 @@ impl CriRuntime {
         }
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| failed(&*error))?;
         check(body.trailers().unwrap_or(&head.headers))?;
-        drop(connection);
         let bytes = body.to_bytes();
         let sandboxes = message::unframed(&bytes).and_then(message::sandboxes);
         sandboxes.ok_or_else(|| Failure::Other("its answer is no list of sandboxes".to_owned()))
-    }
-}
-
-/// What drives a connection; it ends with the question.
-struct Driven(tokio::task::JoinHandle<()>);
-
-impl Drop for Driven {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -104,24 +97,18 @@ fn check(headers: &HeaderMap) -> Result<(), Failure> {
 impl Runtime for CriRuntime {
     async fn sandboxes(&self) -> Word<Sandboxes> {
         let all = async {
-            let mut reason = "it speaks no CRI".to_owned();
             for service in SERVICES {
                 match self.ask(service).await {
-                    Ok(sandboxes) => return Word::Told(sandboxes),
+                    Ok(sandboxes) => return Ok(sandboxes),
                     Err(Failure::NoService) => {}
-                    Err(Failure::Other(other)) => {
-                        reason = other;
-                        break;
-                    }
+                    Err(Failure::Other(reason)) => return Err(reason),
                 }
             }
-            Word::Silent(reason)
+            Err("it speaks no CRI".to_owned())
         };
-        let word =
-            timeout(PATIENCE, all).await.unwrap_or_else(|_| Word::Silent("no answer in time".to_owned()));
-        match word {
-            Word::Told(sandboxes) => Word::Told(sandboxes),
-            Word::Silent(reason) => Word::Silent(format!("the runtime at {}: {reason}", self.0.display())),
+        match timeout(PATIENCE, all).await.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
+            Ok(sandboxes) => Word::Told(sandboxes),
+            Err(reason) => Word::Silent(format!("the runtime at {}: {reason}", self.0.display())),
         }
     }
 }
