@@ -7,7 +7,6 @@
 //! ([`judge`](super::judge)).
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,10 +36,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 const MAX_CONTAINERS: usize = 20_000;
 
 /// The agent of this node.
-#[derive(Clone)]
-pub struct MesosAgent(Arc<Shared>);
-
-struct Shared {
+pub struct MesosAgent {
     host: Host,
     config: MesosAgentConfig,
     clients: Clients,
@@ -62,26 +58,26 @@ struct Credential {
 impl MesosAgent {
     /// The agent that nuage-cni.yaml names. Its files are read at each question, so that what was renewed counts.
     pub fn new(host: Host, config: MesosAgentConfig) -> Self {
-        Self(Arc::new(Shared { host, config, clients: Clients::default() }))
+        Self { host, config, clients: Clients::default() }
     }
 
     /// Its URL: the configured one, or where the original asked.
     fn url(&self) -> String {
-        if let Some(url) = &self.0.config.url {
+        if let Some(url) = &self.config.url {
             return url.clone();
         }
-        let name = self.0.host.files.read(Path::new(HOST_NAME), 256).ok().flatten().unwrap_or_default();
+        let name = self.host.files.read(Path::new(HOST_NAME), 256).ok().flatten().unwrap_or_default();
         format!("http://{}:{PORT}", String::from_utf8_lossy(&name).trim())
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        let content = self.0.host.files.read(path, MAX_FILE_BYTES);
+        let content = self.host.files.read(path, MAX_FILE_BYTES);
         let content = content.map_err(|error| format!("reading {}: {error}", path.display()))?;
         content.ok_or_else(|| format!("{} does not exist", path.display()))
     }
 
     fn authorization(&self) -> Result<Option<HeaderValue>, String> {
-        let Some(path) = &self.0.config.credential else { return Ok(None) };
+        let Some(path) = &self.config.credential else { return Ok(None) };
         // What is wrong with it is not told: a parser may show what it read.
         let wrong = || format!("{} is no JSON object with principal and secret", path.display());
         let credential: Credential = serde_json::from_slice(&self.read(path)?).map_err(|_| wrong())?;
@@ -101,14 +97,13 @@ impl MesosAgent {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let identity = match &self.0.config.authorities {
+        let identity = match &self.config.authorities {
             Some(path) if request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) => {
                 Some(TlsIdentity { authorities: self.read(path)?, ..TlsIdentity::default() })
             }
             _ => None,
         };
-        let service =
-            self.0.clients.get(&self.0.host, identity.as_ref()).map_err(|error| describe(&*error))?;
+        let service = self.clients.get(&self.host, identity.as_ref()).map_err(|error| describe(&*error))?;
         let exchange = async {
             let answer = service.oneshot(request).await.map_err(|error| describe(&*error))?;
             let (head, body) = answer.into_parts();
