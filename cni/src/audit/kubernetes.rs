@@ -129,6 +129,11 @@ impl ApiServer {
         self.0.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the vsp file says.
+    pub(super) fn vsp(&self) -> &VspConfig {
+        &self.0.vsp
+    }
+
     /// Whether the watch stands: then the API server is there.
     pub(super) fn watch_stands(&self) -> bool {
         self.watch().stands

@@ -10,7 +10,7 @@ use tower::ServiceExt as _;
 
 use super::kubernetes::ApiServer;
 use super::peer::{Clients, describe};
-use crate::config::{NodeConfig, VspConfig};
+use crate::config::NodeConfig;
 use crate::host::{Host, TlsIdentity};
 use crate::log::CallLog;
 use crate::peers::{Away, write};
@@ -27,7 +27,6 @@ const MONITOR: &str = "the Nuage monitor";
 pub struct Peers<'a> {
     host: &'a Host,
     node: &'a NodeConfig,
-    vsp: VspConfig,
     api: &'a ApiServer,
     clients: [Clients; 2],
     /// Since when each is away, and why.
@@ -42,8 +41,8 @@ impl std::fmt::Debug for Peers<'_> {
 
 impl<'a> Peers<'a> {
     /// None is known to be away.
-    pub fn new(host: &'a Host, node: &'a NodeConfig, vsp: VspConfig, api: &'a ApiServer) -> Self {
-        Self { host, node, vsp, api, clients: Default::default(), away: [None, None] }
+    pub fn new(host: &'a Host, node: &'a NodeConfig, api: &'a ApiServer) -> Self {
+        Self { host, node, api, clients: Default::default(), away: [None, None] }
     }
 
     /// Looks again and again. Never ends.
@@ -55,7 +54,7 @@ impl<'a> Peers<'a> {
     }
 
     /// Looks once, and writes down who is away.
-    pub async fn look(&mut self) {
+    async fn look(&mut self) {
         let (api, monitor) = tokio::join!(self.api_server(), self.monitor());
         for (known, seen) in self.away.iter_mut().zip([api, monitor]) {
             *known = seen.map(|why| (known.as_ref().map_or_else(Instant::now, |(since, _)| *since), why));
@@ -76,7 +75,7 @@ impl<'a> Peers<'a> {
         if self.api.watch_stands() {
             return None;
         }
-        match self.vsp.kubeconfig(&*self.host.files) {
+        match self.api.vsp().kubeconfig(&*self.host.files) {
             Ok(config) => self.probe(&self.clients[0], &config.server, "/version", &config.identity).await,
             // Whoever cannot ask knows nothing.
             Err(_) => None,
@@ -84,8 +83,9 @@ impl<'a> Peers<'a> {
     }
 
     async fn monitor(&self) -> Option<String> {
-        let url = self.vsp.monitor.as_ref()?;
-        let identity = self.vsp.monitor_identity(&*self.host.files).ok()?;
+        let vsp = self.api.vsp();
+        let url = vsp.monitor.as_ref()?;
+        let identity = vsp.monitor_identity(&*self.host.files).ok()?;
         self.probe(&self.clients[1], url, "/", &identity).await
     }
 

@@ -103,11 +103,8 @@ fn tell(site: &Site, what: &str, error: Option<&Error>) {
 
 /// Writes down for STATUS who is away. Never ends.
 async fn watch_peers(site: &Site, api: Option<&ApiServer>) {
-    let vsp = load_vsp(&*site.host.files, site.orchestrator, site.config_dir.as_deref());
-    match (api, vsp) {
-        (Some(api), Ok(vsp)) => Peers::new(&site.host, &site.node, vsp, api).watch().await,
-        _ => std::future::pending().await,
-    }
+    let Some(api) = api else { return std::future::pending().await };
+    Peers::new(&site.host, &site.node, api).watch().await;
 }
 
 /// Keeps the plugins' token fresh. Never ends.
