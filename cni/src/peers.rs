@@ -44,15 +44,15 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Those that have been away for longer than [`PATIENCE`]; `now` is the time of day.
-pub fn long_away(files: &dyn Files, run_dir: &Path, now: Duration) -> Vec<Away> {
+/// The first that has been away for [`PATIENCE`] or longer; `now` is the time of day.
+pub fn long_away(files: &dyn Files, run_dir: &Path, now: Duration) -> Option<Away> {
     let bytes = files.read(&path(run_dir), MAX_BYTES).ok().flatten().unwrap_or_default();
     let file: File = serde_json::from_slice(&bytes).unwrap_or_default();
     let age = milliseconds(now).checked_sub(file.written);
     if file.format != FORMAT || age.is_none_or(|age| age > milliseconds(FRESH)) {
-        return Vec::new();
+        return None;
     }
-    file.away.into_iter().filter(|away| away.seconds >= PATIENCE.as_secs()).collect()
+    file.away.into_iter().find(|away| away.seconds >= PATIENCE.as_secs())
 }
 
 /// Writes down who is away; without anybody there is no file.

@@ -15,8 +15,7 @@ pub async fn status(call: &Call<'_>) -> Result<(), Error> {
     let asked = async { Vrs::connect_once(call, call.deadline).await?.readiness().await };
     match asked.await {
         Ok(Readiness::Ready) => {
-            let away = long_away(&*call.host.files, &call.node.run_dir, call.host.clock.now());
-            match away.first() {
+            match long_away(&*call.host.files, &call.node.run_dir, call.host.clock.now()) {
                 None => Ok(()),
                 Some(Away { peer, seconds, why }) => {
                     not_ready(false, format!("{peer} cannot be reached since {seconds} s: {why}"))
