@@ -161,15 +161,15 @@ pub(super) fn original_identity(port: &str, entity_uuid: &str, name: &str) -> Id
     }
 }
 
-/// Rows by name.
-struct Index<'a> {
-    entities: BTreeMap<&'a str, &'a EntityRow>,
-    nuage_ports: BTreeMap<&'a str, &'a NuagePortRow>,
-    switch_ports: BTreeMap<&'a str, &'a SwitchPortRow>,
+/// Rows by the name of their port.
+pub(crate) struct Index<'a> {
+    pub(crate) entities: BTreeMap<&'a str, &'a EntityRow>,
+    pub(crate) nuage_ports: BTreeMap<&'a str, &'a NuagePortRow>,
+    pub(crate) switch_ports: BTreeMap<&'a str, &'a SwitchPortRow>,
 }
 
 impl<'a> Index<'a> {
-    fn of(survey: &'a Survey) -> Self {
+    pub(crate) fn of(survey: &'a Survey) -> Self {
         let listed = |entity: &'a EntityRow| entity.ports.iter().map(move |port| (port.as_str(), entity));
         Self {
             entities: survey.entities.iter().flat_map(listed).collect(),
@@ -182,17 +182,21 @@ impl<'a> Index<'a> {
         self.switch_ports.get(name).map(|row| &row.stamps)
     }
 
+    /// Whether a port of the switch carries our stamp.
+    pub(crate) fn is_stamped(&self, name: &str) -> bool {
+        self.stamps(name).is_some_and(|stamps| stamps.contains_key(rows::SANDBOX_STAMP))
+    }
+
     /// Whether a port that no journal knows is ours.
     fn is_ours(&self, orchestrator: Orchestrator, name: &str) -> bool {
-        let stamps = self.stamps(name);
-        if stamps.is_some_and(|stamps| stamps.contains_key(rows::SANDBOX_STAMP)) {
+        if self.is_stamped(name) {
             return true;
         }
         let entity = self.entities.get(name);
         if entity.is_some_and(|entity| !entity.is_container) {
             return false;
         }
-        let stamped = stamps.and_then(|stamps| stamps.get(rows::UUID_STAMP));
+        let stamped = self.stamps(name).and_then(|stamps| stamps.get(rows::UUID_STAMP));
         let uuid = entity.map(|entity| &entity.uuid).or(stamped);
         is_recent_name(name) || uuid.is_some_and(|uuid| is_old_name(orchestrator, name, uuid))
     }

@@ -1,18 +1,18 @@
 //! What a switch has of containers, counted for whoever takes over from the original: which scheme their ports are named by, what is
 //! not whole. Only reads, and only counts: the audit judges.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::audit::subject::{is_old_name, is_recent_name};
+use crate::audit::subject::{Index, is_old_name, is_recent_name};
 use crate::config::NodeConfig;
 use crate::error::Error;
 use crate::node;
 use crate::orchestrator::Orchestrator;
-use crate::vrs::{EntityRow, Survey, SwitchPortRow, Vrs, rows};
+use crate::vrs::{EntityRow, Survey, Vrs};
 
 /// How long the switch may take to tell.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,13 +39,8 @@ enum Scheme {
     Other,
 }
 
-fn scheme(
-    orchestrator: Orchestrator,
-    entity: &EntityRow,
-    name: &str,
-    on_bridge: Option<&SwitchPortRow>,
-) -> Scheme {
-    if on_bridge.is_some_and(|port| port.stamps.contains_key(rows::SANDBOX_STAMP)) {
+fn scheme(orchestrator: Orchestrator, index: &Index<'_>, entity: &EntityRow, name: &str) -> Scheme {
+    if index.is_stamped(name) {
         Scheme::Stamped
     } else if is_recent_name(name) {
         Scheme::Recent
@@ -76,25 +71,19 @@ impl Inventory {
     fn of(survey: &Survey, orchestrator: Orchestrator) -> Self {
         let (containers, others): (Vec<_>, Vec<_>) =
             survey.entities.iter().partition(|entity| entity.is_container);
-        let addresses: BTreeMap<&str, &str> =
-            survey.nuage_ports.iter().map(|port| (port.name.as_str(), port.address.as_str())).collect();
-        let on_bridge: BTreeMap<&str, &SwitchPortRow> =
-            survey.switch_ports.iter().map(|port| (port.name.as_str(), port)).collect();
-        let listed: BTreeSet<&str> =
-            survey.entities.iter().flat_map(|entity| &entity.ports).map(String::as_str).collect();
+        let index = Index::of(survey);
         let mut counted = Self { containers: containers.len(), others: others.len(), ..Self::default() };
         let ports =
             containers.iter().flat_map(|entity| entity.ports.iter().map(move |port| (entity, port.as_str())));
         for (entity, name) in ports {
-            let scheme = scheme(orchestrator, entity, name, on_bridge.get(name).copied());
-            *counted.ports.entry(scheme).or_default() += 1;
-            match (addresses.get(name), on_bridge.contains_key(name)) {
-                (Some(&""), true) => counted.unresolved += 1,
+            *counted.ports.entry(scheme(orchestrator, &index, entity, name)).or_default() += 1;
+            match (index.nuage_ports.get(name), index.switch_ports.contains_key(name)) {
+                (Some(row), true) if row.address.is_empty() => counted.unresolved += 1,
                 (Some(_), true) => {}
                 _ => counted.incomplete += 1,
             }
         }
-        counted.unowned = addresses.keys().filter(|name| !listed.contains(*name)).count();
+        counted.unowned = index.nuage_ports.keys().filter(|name| !index.entities.contains_key(*name)).count();
         counted
     }
 }
@@ -139,7 +128,7 @@ impl fmt::Display for Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vrs::NuagePortRow;
+    use crate::vrs::{NuagePortRow, SwitchPortRow, rows};
 
     #[test]
     fn each_scheme_and_whatever_is_not_whole_is_counted_once() {
