@@ -7,18 +7,7 @@ use nuage_cni::audit::report::Kind;
 use crate::doubles::process::{Break, Process};
 use crate::doubles::seams::held;
 use crate::doubles::switch::Presence;
-use crate::site::{Api, Site, simulate};
-
-const WEB: (&str, &str, &str) = ("shop", "web-0", "uid-1");
-const OTHER: (&str, &str, &str) = ("shop", "other", "uid-2");
-
-/// A node on which another pod lives.
-async fn site() -> Site {
-    let mut site = Site::new();
-    site.pod(OTHER.0, OTHER.1, OTHER.2);
-    site.add("other", OTHER).await;
-    site
-}
+use crate::site::{Api, OTHER, Site, WEB, simulate, site};
 
 /// What a node with the other pod alone has.
 async fn only_other() -> Vec<String> {

@@ -2,20 +2,10 @@
 //! same state, its pod gone, and the audit as the only one to clean up.
 
 use crate::doubles::process::{Break, Process};
-use crate::site::{Site, simulate};
+use crate::site::{Site, WEB, simulate, site};
 
 const SANDBOX: &str = "5ac67fbb6c72850d236e378dd495934d13b386931f9d4e12942df653be4e5b18";
 const PORT: &str = "nu7db556744f4c7";
-const OTHER: (&str, &str, &str) = ("shop", "other", "uid-2");
-const WEB: (&str, &str, &str) = ("shop", "web-0", "uid-1");
-
-/// A node on which another pod lives.
-async fn site() -> Site {
-    let mut site = Site::new();
-    site.pod(OTHER.0, OTHER.1, OTHER.2);
-    site.add("other", OTHER).await;
-    site
-}
 
 /// What the original left of a sandbox, but for these tables' rows.
 async fn left_by_the_original(without: &[&str]) -> (Site, usize) {

@@ -329,6 +329,17 @@ fn plant_foreign(node: &Node) {
     }
 }
 
+pub const WEB: (&str, &str, &str) = ("shop", "web-0", "uid-1");
+pub const OTHER: (&str, &str, &str) = ("shop", "other", "uid-2");
+
+/// A node on which another pod lives.
+pub async fn site() -> Site {
+    let mut site = Site::new();
+    site.pod(OTHER.0, OTHER.1, OTHER.2);
+    site.add("other", OTHER).await;
+    site
+}
+
 /// Runs something on virtual time.
 pub fn simulate<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
