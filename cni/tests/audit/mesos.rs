@@ -96,6 +96,17 @@ impl Mesos {
         Self { node, agent, auditor }
     }
 
+    /// With an attachment that the agent has not listed for some passes, which are not enough to release it.
+    async fn suspecting() -> Self {
+        let mut site = Self::new();
+        site.list(&[OTHER]);
+        site.add(ID).await;
+        for _ in 0..3 {
+            assert!(site.pass().await.actions.is_empty());
+        }
+        site
+    }
+
     /// The agent lists these by `/containers`, and knows no operator API.
     fn list(&self, ids: &[&str]) {
         let listed: Vec<Value> =
@@ -244,12 +255,7 @@ fn an_agent_whose_answer_is_failed_partial_or_empty_costs_nothing_and_is_told_of
 #[test]
 fn a_container_that_comes_back_to_the_list_before_its_time_is_up_is_left_alone() {
     simulate(async {
-        let mut site = Mesos::new();
-        site.list(&[OTHER]);
-        site.add(ID).await;
-        for _ in 0..3 {
-            assert!(site.pass().await.actions.is_empty());
-        }
+        let mut site = Mesos::suspecting().await;
         site.list(&[ID, OTHER]);
         let report = site.passes().await;
         assert!(report.actions.is_empty(), "{:?}", report.actions);
@@ -260,12 +266,7 @@ fn a_container_that_comes_back_to_the_list_before_its_time_is_up_is_left_alone()
 #[test]
 fn an_agent_that_falls_silent_between_two_looks_stops_a_release_and_resets_no_grace_period() {
     simulate(async {
-        let mut site = Mesos::new();
-        site.list(&[OTHER]);
-        site.add(ID).await;
-        for _ in 0..3 {
-            assert!(site.pass().await.actions.is_empty());
-        }
+        let mut site = Mesos::suspecting().await;
         site.set(&[("/containers", 503, Value::Null)]);
         assert!(site.passes().await.actions.is_empty());
         site.list(&[OTHER]);
