@@ -161,7 +161,8 @@ impl Engine {
         let mut after = before.clone();
         validate::update(facts, body, &mut after)?;
         let behaviour = behaviour::of(entity);
-        behaviour.updating(self, &before, &mut after, confirmed)?;
+        behaviour::ask_if_used(self, &before, confirmed)?;
+        behaviour.updating(self, &before, &mut after)?;
         let same = |(name, attribute): (&Name, &Attribute)| {
             let secret = attribute.secret && before.values.get(name) != after.values.get(name);
             !secret && self.field(&before, name) == self.field(&after, name)
@@ -180,7 +181,8 @@ impl Engine {
     /// Deletes an object and what lies below it.
     pub(super) fn delete(&mut self, entity: Name, id: Uuid, confirmed: bool) -> Result<(), Refusal> {
         let object = self.find(entity, &id.to_string())?.clone();
-        behaviour::of(entity).deleting(self, &object, confirmed)?;
+        behaviour::ask_if_used(self, &object, confirmed)?;
+        behaviour::of(entity).deleting(self, &object)?;
         let children = self.children(&object);
         if !confirmed && !children.is_empty() && behaviour::of(entity).asks() {
             let title = format!("This {entity} has objects below it");

@@ -28,13 +28,7 @@ impl Behaviour for DhcpOption {
         complete(draft, None)
     }
 
-    fn updating(
-        &self,
-        _engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        _confirmed: bool,
-    ) -> Result<(), Refusal> {
+    fn updating(&self, _engine: &mut Engine, before: &Object, after: &mut Object) -> Result<(), Refusal> {
         complete(after, Some(before))
     }
 }

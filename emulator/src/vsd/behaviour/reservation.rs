@@ -27,13 +27,7 @@ impl Behaviour for AddressRange {
         check_range(engine, draft)
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        _before: &Object,
-        after: &mut Object,
-        _confirmed: bool,
-    ) -> Result<(), Refusal> {
+    fn updating(&self, engine: &mut Engine, _before: &Object, after: &mut Object) -> Result<(), Refusal> {
         check_range(engine, after)
     }
 }

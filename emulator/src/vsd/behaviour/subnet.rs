@@ -5,7 +5,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde_json::Value;
 
 use super::network::{Ranges, others, overlap, refuse_overlap};
-use super::{Behaviour, Body, allocate, domain, policygroup, refuse_while_attached, template};
+use super::{Behaviour, Body, allocate, domain, policygroup, refuse_while_attached};
 use crate::vsd::engine::Engine;
 use crate::vsd::error::Refusal;
 use crate::vsd::store::Object;
@@ -36,13 +36,7 @@ impl Behaviour for Subnet {
         Ok(())
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        _confirmed: bool,
-    ) -> Result<(), Refusal> {
+    fn updating(&self, engine: &mut Engine, before: &Object, after: &mut Object) -> Result<(), Refusal> {
         let ranges = Ranges::asked(after)?;
         for attribute in ["gateway", "IPv6Gateway"] {
             let Some(asked) = after.text(attribute).filter(|asked| before.text(attribute) != Some(*asked))
@@ -60,7 +54,7 @@ impl Behaviour for Subnet {
         Ok(())
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, _confirmed: bool) -> Result<(), Refusal> {
+    fn deleting(&self, engine: &Engine, object: &Object) -> Result<(), Refusal> {
         refuse_while_attached(engine, object, "attachedNetworkID")
     }
 }
@@ -71,20 +65,13 @@ impl Behaviour for SubnetTemplate {
         Ok(())
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        confirmed: bool,
-    ) -> Result<(), Refusal> {
-        template::ask_if_used(engine, before, confirmed)?;
+    fn updating(&self, _engine: &mut Engine, _before: &Object, after: &mut Object) -> Result<(), Refusal> {
         Ranges::asked(after)?.fill_gateways(after);
         Ok(())
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, confirmed: bool) -> Result<(), Refusal> {
-        template::ask_if_used(engine, object, confirmed)
+    fn asks_if_used(&self) -> bool {
+        true
     }
 }
 
