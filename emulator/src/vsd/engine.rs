@@ -206,14 +206,7 @@ impl Engine {
     fn children(&self, object: &Object) -> Vec<Uuid> {
         let Some((_, facts)) = self.model.entity(object.entity) else { return Vec::new() };
         let owned = facts.children.iter().filter(|(_, edge)| edge.by.is_none() && !edge.member);
-        owned
-            .flat_map(|(child, _)| self.store.below(object.id, child))
-            .copied()
-            .filter(|child| {
-                let parent = self.store.get(*child).and_then(|child| child.parent);
-                parent.is_some_and(|(_, parent)| parent == object.id)
-            })
-            .collect()
+        owned.flat_map(|(child, _)| self.store.children(object.id, child)).map(|child| child.id).collect()
     }
 
     fn refuse_duplicate(&self, facts: &Entity, object: &Object) -> Result<(), Refusal> {

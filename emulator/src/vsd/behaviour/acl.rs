@@ -100,14 +100,10 @@ fn check(engine: &Engine, entry: &mut Object) -> Result<(), Refusal> {
 /// or for a template without one, by which Nuage's monitor tells it from a name that exists.
 fn prioritize(engine: &Engine, draft: &mut Object, code: Option<u32>) -> Result<(), Refusal> {
     let Some((_, owner)) = draft.parent else { return Ok(()) };
-    let others = engine.store.below(owner, draft.entity).iter().filter(|id| **id != draft.id);
-    let others = others.filter_map(|id| engine.store.get(*id));
+    let others = engine.store.children(owner, draft.entity).filter(|other| other.id != draft.id);
     let level = |object: &Object| object.text("priorityType").unwrap_or("NONE").to_owned();
-    let same = |other: &&Object| {
-        other.parent == draft.parent
-            && drafts::is_draft(other) == drafts::is_draft(draft)
-            && level(other) == level(draft)
-    };
+    let same =
+        |other: &&Object| drafts::is_draft(other) == drafts::is_draft(draft) && level(other) == level(draft);
     let taken: Vec<i64> = others.filter(same).filter_map(priority).collect();
     let automatic = draft.values.get("autoGeneratePriority") == Some(&Value::Bool(true));
     let Some(asked) = priority(draft).filter(|_| !automatic) else {
