@@ -44,13 +44,7 @@ impl Behaviour for L2Domain {
             }
         }
         check(draft)?;
-        domain::route(engine, draft, &["routeDistinguisher", "routeTarget"]);
-        draft.fill("vnId", domain::vnid(engine));
-        draft.fill("serviceID", domain::service(engine));
-        let customer =
-            engine.store.ancestor(draft, "enterprise").and_then(|found| found.values.get("customerID"));
-        let customer = customer.cloned().unwrap_or(Value::Null);
-        draft.set("customerID", customer);
+        domain::number(engine, draft, "enterprise");
         Ok(())
     }
 

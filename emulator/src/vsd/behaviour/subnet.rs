@@ -32,7 +32,8 @@ impl Behaviour for Subnet {
         let mac = engine.number("gateway MAC", 1);
         let (high, low) = (mac >> 8 & 0xff, mac & 0xff);
         draft.fill("gatewayMACAddress", format!("68:54:ED:00:{high:02X}:{low:02X}"));
-        number(engine, draft);
+        domain::number(engine, draft, "domain");
+        draft.fill("policyGroupID", policygroup::number(engine));
         Ok(())
     }
 
@@ -127,14 +128,4 @@ fn move_gateways(engine: &mut Engine, before: &Object, after: &Object) {
             }
         }
     }
-}
-
-fn number(engine: &mut Engine, draft: &mut Object) {
-    domain::route(engine, draft, &["routeDistinguisher", "routeTarget"]);
-    draft.fill("vnId", domain::vnid(engine));
-    draft.fill("serviceID", domain::service(engine));
-    draft.fill("policyGroupID", policygroup::number(engine));
-    let zone = engine.store.ancestor(draft, "domain").and_then(|domain| domain.values.get("customerID"));
-    let customer = zone.cloned().unwrap_or(Value::Null);
-    draft.set("customerID", customer);
 }
