@@ -8,6 +8,7 @@ pub mod error;
 pub mod faults;
 pub mod http;
 pub mod kube;
+mod labels;
 pub mod mesos;
 pub mod monitor;
 pub mod node;

@@ -1,10 +1,12 @@
 //! The faults of a running emulator: turned on and off by its own command line, and met by whoever talks to it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
-use std::io::{BufRead as _, BufReader};
+#[path = "support/emulator.rs"]
+mod emulator;
+
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,21 +24,15 @@ use tokio::net::UnixStream;
 use tower::ServiceExt as _;
 
 struct Emulator {
-    child: Child,
-    site: PathBuf,
+    process: emulator::Emulator,
     endpoints: Value,
 }
 
 impl Emulator {
     fn start(directory: &Path, arguments: &[&str]) -> Self {
-        let site = directory.join("site");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_emulator"));
-        command.arg("up").arg("--dir").arg(&site).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line == "ready"), "it ended before it was ready");
-        let endpoints = serde_json::from_slice(&std::fs::read(site.join("endpoints.json")).unwrap()).unwrap();
-        Self { child, site, endpoints }
+        let process = emulator::Emulator::start(&directory.join("site"), arguments);
+        let endpoints = std::fs::read(process.site.join("endpoints.json")).unwrap();
+        Self { process, endpoints: serde_json::from_slice(&endpoints).unwrap() }
     }
 
     /// Calls `emulator fault` with these words.
@@ -45,7 +41,7 @@ impl Emulator {
             .arg("fault")
             .args(words.split_whitespace())
             .arg("--dir")
-            .arg(&self.site)
+            .arg(&self.process.site)
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -70,7 +66,7 @@ impl Emulator {
     }
 
     fn trust(&self) -> TlsIdentity {
-        let pki = Pki::open(&self.site.join("pki")).unwrap();
+        let pki = Pki::open(&self.process.site.join("pki")).unwrap();
         TlsIdentity { authorities: pki.authority.into_bytes(), client: None }
     }
 
@@ -80,13 +76,6 @@ impl Emulator {
         let request = http::Request::builder().uri(url).body(Bytes::new()).unwrap();
         let response = remote(&self.trust()).unwrap().oneshot(request).await;
         response.map(|response| response.status().as_u16()).map_err(|error| format!("{error:?}"))
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,51 +1,22 @@
 //! `emulator up` as a process: what it writes, what answers, how it ends, what it refuses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
-use std::io::{BufRead as _, BufReader};
+#[path = "support/emulator.rs"]
+mod emulator;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
+use emulator::Emulator;
 use nuage_emulator::http::{TlsIdentity, remote};
 use nuage_emulator::pki::Pki;
 use nuage_ovsdb::client::{Client, Limits};
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 use tower::ServiceExt as _;
-
-struct Emulator(Child);
-
-impl Emulator {
-    fn start(directory: &Path, arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_emulator"));
-        command
-            .arg("up")
-            .arg("--dir")
-            .arg(directory)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line == "ready"), "it ended before it was ready");
-        Self(child)
-    }
-
-    fn signal(&mut self, name: &str) -> Option<i32> {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
-        self.0.wait().unwrap().code()
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn up(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_emulator"))

@@ -2,13 +2,16 @@
 //! there is there again.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+#[path = "support/emulator.rs"]
+mod emulator;
+
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use emulator::Emulator;
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
 use nuage_emulator::http::{TlsIdentity, remote};
@@ -18,36 +21,9 @@ use nuage_emulator::vsd::client::{self, Client};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-struct Emulator(Child);
-
-impl Emulator {
-    fn start(directory: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_emulator"));
-        command.arg("up").arg("--dir").arg(directory).args(["--only", "vsd", "--persist"]);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line == "ready"), "it ended before it was ready");
-        Self(child)
-    }
-
-    /// SIGKILL.
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
-    fn terminate(mut self) {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        assert_eq!(self.0.wait().unwrap().code(), Some(0));
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// One that keeps what it has.
+fn start(site: &Path) -> Emulator {
+    Emulator::start(site, &["--only", "vsd", "--persist"])
 }
 
 fn client(directory: &Path) -> Client {
@@ -100,7 +76,7 @@ async fn no_acknowledged_change_is_lost_when_it_is_killed_under_load() {
     let told = Arc::new(Mutex::new(Told::default()));
     let mut before = None;
     for round in 0..4 {
-        let emulator = Emulator::start(&site);
+        let mut emulator = start(&site);
         let client = client(&site);
         let there = client.list("enterprises", None).await.unwrap();
         let ids: BTreeSet<String> =
@@ -127,26 +103,26 @@ async fn no_acknowledged_change_is_lost_when_it_is_killed_under_load() {
         while told.lock().unwrap().count() < enough && !workers.iter().any(JoinHandle::is_finished) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        emulator.kill();
+        assert_eq!(emulator.signal("-KILL"), None);
         for worker in workers {
             worker.await.unwrap();
         }
     }
     assert!(told.lock().unwrap().count() >= 100, "there was load");
 
-    let emulator = Emulator::start(&site);
+    let mut emulator = start(&site);
     let count = client(&site).list("enterprises", None).await.unwrap().len();
-    emulator.terminate();
-    let emulator = Emulator::start(&site);
+    assert_eq!(emulator.signal("-TERM"), Some(0));
+    let mut emulator = start(&site);
     assert_eq!(client(&site).list("enterprises", None).await.unwrap().len(), count, "an orderly end");
-    emulator.terminate();
+    assert_eq!(emulator.signal("-TERM"), Some(0));
 }
 
 #[test]
 fn a_state_that_is_none_is_told_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let site = directory.path().join("site");
-    Emulator::start(&site).terminate();
+    assert_eq!(start(&site).signal("-TERM"), Some(0));
     let state = site.join("state/vsd.redb");
     let nonsense = vec![7; 5000];
     std::fs::write(&state, &nonsense).unwrap();

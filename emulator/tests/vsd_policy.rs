@@ -3,11 +3,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
-use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
-use std::net::IpAddr;
-use std::process::{Child, Command, Stdio};
+#[path = "support/emulator.rs"]
+mod emulator;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use emulator::Emulator;
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
 use nuage_emulator::http::{PeerCertificate, in_process};
@@ -437,36 +439,16 @@ orchestrationID = "o"
 VPortID = "@port"
 "#;
 
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn the_command_line_says_who_may_talk_to_whom_and_which_entry_decides() {
     let directory = tempfile::tempdir().unwrap();
-    let site = directory.path().join("site");
-    let emulator = || Command::new(env!("CARGO_BIN_EXE_emulator"));
-    let up = emulator().args(["up", "--only", "vsd", "--dir"]).arg(&site).stdout(Stdio::piped()).spawn();
-    let mut running = Running(up.unwrap());
-    let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line == "ready"));
+    let emulator = Emulator::start(&directory.path().join("site"), &["--only", "vsd"]);
     let file = directory.path().join("site.toml");
     std::fs::write(&file, SITE).unwrap();
-    let vsd = |arguments: &[&str]| {
-        let output = emulator().arg("vsd").args(arguments).arg("--dir").arg(&site).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
-    };
-    let (code, _, told) = vsd(&["import", file.to_str().unwrap()]);
+    let (code, _, told) = emulator.vsd(&["import", file.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{told}");
 
-    let (code, said, told) = vsd(&["explain", "app", "db", "--domain", "web", "--port", "5432"]);
+    let (code, said, told) = emulator.vsd(&["explain", "app", "db", "--domain", "web", "--port", "5432"]);
     assert_eq!(code, Some(0), "{told}");
     let app = "app (10.1.0.3) -> db (10.1.0.2): allowed\n  ingress at app: FORWARD by the default of \"out\", since no \
                entry matches\n  egress at db: FORWARD by the entry \"to the database\" (priority 3) of \"in\" (priority 7)\n";
@@ -474,17 +456,17 @@ fn the_command_line_says_who_may_talk_to_whom_and_which_entry_decides() {
     let swapped =
         app.replace(addresses[0], "x").replace(addresses[1], addresses[0]).replace('x', addresses[1]);
     assert!(said == app || said == swapped, "{said}");
-    let (_, said, _) = vsd(&["explain", "app", "db", "--domain", "web", "--port", "80"]);
+    let (_, said, _) = emulator.vsd(&["explain", "app", "db", "--domain", "web", "--port", "80"]);
     assert!(said.contains("denied\n"), "{said}");
 
-    let (_, said, _) = vsd(&["explain", "db", "app", "--domain", "web", "--json"]);
+    let (_, said, _) = emulator.vsd(&["explain", "db", "app", "--domain", "web", "--json"]);
     let json: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&json["allowed"], &json["from"]["name"]), (&json!(false), &json!("db")));
     let steps = json["steps"].as_array().unwrap();
     assert_eq!([&steps[0]["action"], &steps[0]["decisive"]], [&json!("FORWARD"), &json!(false)]);
     assert_eq!([&steps[1]["action"], &steps[1]["decisive"]], [&json!("DROP"), &json!(true)]);
     assert_eq!((&steps[1]["entry"], &steps[1]["template"]["name"]), (&Value::Null, &json!("in")));
-    let (_, said, _) = vsd(&["explain", "db-port", "192.0.2.1", "--enterprise", "acme"]);
+    let (_, said, _) = emulator.vsd(&["explain", "db-port", "192.0.2.1", "--enterprise", "acme"]);
     assert!(said.starts_with("db (10.1.0.") && said.contains("-> 192.0.2.1: allowed"), "{said}");
 
     for (arguments, words) in [
@@ -493,7 +475,7 @@ fn the_command_line_says_who_may_talk_to_whom_and_which_entry_decides() {
         (["explain", "app", "::1", "--domain", "web"], "no family of addresses in common"),
         (["explain", "app", "db", "--protocol", "ip"], "is none of tcp"),
     ] {
-        let (code, _, told) = vsd(&arguments);
+        let (code, _, told) = emulator.vsd(&arguments);
         assert!(code != Some(0) && told.contains(words), "{told}");
     }
 }

@@ -1,9 +1,10 @@
 //! Topologies: what a text says is made, once; what is exported can be made again and exported alike.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+#[path = "support/emulator.rs"]
+mod emulator;
 
+use emulator::Emulator;
 use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
 use nuage_emulator::http::{PeerCertificate, in_process};
@@ -108,54 +109,24 @@ async fn what_cannot_be_made_is_told_with_its_place() {
     }
 }
 
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn the_command_line_imports_and_exports_with_a_running_emulator() {
     let directory = tempfile::tempdir().unwrap();
-    let site = directory.path().join("site");
-    let child = Command::new(env!("CARGO_BIN_EXE_emulator"))
-        .args(["up", "--only", "vsd", "--dir"])
-        .arg(&site)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut running = Running(child);
-    let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line == "ready"));
+    let emulator = Emulator::start(&directory.path().join("site"), &["--only", "vsd"]);
     let file = directory.path().join("site.toml");
     std::fs::write(&file, SITE).unwrap();
-    let emulator = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_emulator"))
-            .arg("vsd")
-            .args(arguments)
-            .arg("--dir")
-            .arg(&site)
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
-    };
     let path = file.to_str().unwrap();
-    let (code, said, _) = emulator(&["import", path]);
+    let (code, said, _) = emulator.vsd(&["import", path]);
     assert_eq!(code, Some(0));
     assert!(said.contains("created, 0 updated"), "{said}");
-    let (_, exported, _) = emulator(&["export"]);
+    let (_, exported, _) = emulator.vsd(&["export"]);
     assert!(exported.contains("name = \"front\""), "{exported}");
     std::fs::write(&file, &exported).unwrap();
-    let (code, said, _) = emulator(&["import", path]);
+    let (code, said, _) = emulator.vsd(&["import", path]);
     assert_eq!(code, Some(0));
     assert!(said.starts_with("0 created, 0 updated"), "{said}");
     std::fs::write(&file, "[[enterprise]]\nname = 'a'\ncolour = 'red'\n").unwrap();
-    let (code, _, told) = emulator(&["import", path]);
+    let (code, _, told) = emulator.vsd(&["import", path]);
     assert_eq!(code, Some(1));
     assert!(told.contains("site.toml: enterprise a: colour is neither"), "{told}");
 }

@@ -3,20 +3,13 @@
 use serde_json::Value;
 
 use super::status::Status;
+use crate::labels::Requirement;
 
 /// A parsed pair of selectors; both must hold.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selector {
     labels: Vec<Requirement>,
     fields: Vec<(String, String, bool)>,
-}
-
-#[derive(Clone, Debug)]
-enum Requirement {
-    In(String, Vec<String>),
-    NotIn(String, Vec<String>),
-    Exists(String),
-    Absent(String),
 }
 
 /// Fields that can be selected by.
@@ -55,22 +48,12 @@ impl Selector {
 
     /// Whether an object is selected.
     pub(super) fn matches(&self, object: &Value) -> bool {
-        let labels = &object["metadata"]["labels"];
-        let label = |key: &String| labels[key.as_str()].as_str();
-        self.labels.iter().all(|requirement| match requirement {
-            Requirement::In(key, values) => {
-                label(key).is_some_and(|value| values.iter().any(|one| one == value))
-            }
-            Requirement::NotIn(key, values) => {
-                label(key).is_none_or(|value| values.iter().all(|one| one != value))
-            }
-            Requirement::Exists(key) => label(key).is_some(),
-            Requirement::Absent(key) => label(key).is_none(),
-        }) && self.fields.iter().all(|(field, wanted, equal)| {
-            let found =
-                field.split('.').fold(object, |value, part| &value[part]).as_str().unwrap_or_default();
-            (found == wanted) == *equal
-        })
+        self.labels.iter().all(|requirement| requirement.holds(object))
+            && self.fields.iter().all(|(field, wanted, equal)| {
+                let found =
+                    field.split('.').fold(object, |value, part| &value[part]).as_str().unwrap_or_default();
+                (found == wanted) == *equal
+            })
     }
 }
 

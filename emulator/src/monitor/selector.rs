@@ -2,17 +2,11 @@
 
 use serde_json::Value;
 
+use crate::labels::Requirement;
+
 /// What a selector asks of labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Selector(Vec<Requirement>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Requirement {
-    In(String, Vec<String>),
-    NotIn(String, Vec<String>),
-    Exists(String),
-    Absent(String),
-}
 
 impl Selector {
     /// Reads a selector; an empty one selects everything.
@@ -42,18 +36,7 @@ impl Selector {
 
     /// Whether an object's labels are as asked.
     pub(super) fn selects(&self, object: &Value) -> bool {
-        let labels = &object["metadata"]["labels"];
-        let label = |key: &String| labels[key.as_str()].as_str();
-        self.0.iter().all(|requirement| match requirement {
-            Requirement::In(key, values) => {
-                label(key).is_some_and(|found| values.iter().any(|one| one == found))
-            }
-            Requirement::NotIn(key, values) => {
-                label(key).is_none_or(|found| values.iter().all(|one| one != found))
-            }
-            Requirement::Exists(key) => label(key).is_some(),
-            Requirement::Absent(key) => label(key).is_none(),
-        })
+        self.0.iter().all(|requirement| requirement.holds(object))
     }
 }
 

@@ -234,9 +234,7 @@ impl Caller {
             if step.owner == self.user && step.entity != "enterprise" {
                 return Right::All;
             }
-            let permissions = store.below(step.id, "permission").iter().filter_map(|id| store.get(*id));
-            let own = permissions.filter(|found| found.parent.is_some_and(|(_, parent)| parent == step.id));
-            for permission in own {
+            for permission in store.children(step.id, "permission") {
                 let grantee = permission.reference("permittedEntityID");
                 if grantee.is_some_and(|grantee| self.grantees.contains(&grantee)) {
                     best = best.max(granted(permission.text("permittedAction")));

@@ -161,7 +161,8 @@ impl Engine {
         let mut after = before.clone();
         validate::update(facts, body, &mut after)?;
         let behaviour = behaviour::of(entity);
-        behaviour.updating(self, &before, &mut after, confirmed)?;
+        behaviour::ask_if_used(self, &before, confirmed)?;
+        behaviour.updating(self, &before, &mut after)?;
         let same = |(name, attribute): (&Name, &Attribute)| {
             let secret = attribute.secret && before.values.get(name) != after.values.get(name);
             !secret && self.field(&before, name) == self.field(&after, name)
@@ -180,7 +181,8 @@ impl Engine {
     /// Deletes an object and what lies below it.
     pub(super) fn delete(&mut self, entity: Name, id: Uuid, confirmed: bool) -> Result<(), Refusal> {
         let object = self.find(entity, &id.to_string())?.clone();
-        behaviour::of(entity).deleting(self, &object, confirmed)?;
+        behaviour::ask_if_used(self, &object, confirmed)?;
+        behaviour::of(entity).deleting(self, &object)?;
         let children = self.children(&object);
         if !confirmed && !children.is_empty() && behaviour::of(entity).asks() {
             let title = format!("This {entity} has objects below it");
@@ -204,14 +206,7 @@ impl Engine {
     fn children(&self, object: &Object) -> Vec<Uuid> {
         let Some((_, facts)) = self.model.entity(object.entity) else { return Vec::new() };
         let owned = facts.children.iter().filter(|(_, edge)| edge.by.is_none() && !edge.member);
-        owned
-            .flat_map(|(child, _)| self.store.below(object.id, child))
-            .copied()
-            .filter(|child| {
-                let parent = self.store.get(*child).and_then(|child| child.parent);
-                parent.is_some_and(|(_, parent)| parent == object.id)
-            })
-            .collect()
+        owned.flat_map(|(child, _)| self.store.children(object.id, child)).map(|child| child.id).collect()
     }
 
     fn refuse_duplicate(&self, facts: &Entity, object: &Object) -> Result<(), Refusal> {

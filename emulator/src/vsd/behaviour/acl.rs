@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Behaviour, Body, drafts, template};
+use super::{Behaviour, Body, drafts};
 use crate::vsd::engine::Engine;
 use crate::vsd::error::Refusal;
 use crate::vsd::model::Name;
@@ -34,22 +34,15 @@ impl Behaviour for Policy {
         prioritize(engine, draft, None)
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        confirmed: bool,
-    ) -> Result<(), Refusal> {
-        template::ask_if_used(engine, before, confirmed)?;
+    fn updating(&self, engine: &mut Engine, before: &Object, after: &mut Object) -> Result<(), Refusal> {
         if before.values.get("priority") == after.values.get("priority") {
             return Ok(());
         }
         prioritize(engine, after, None)
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, confirmed: bool) -> Result<(), Refusal> {
-        template::ask_if_used(engine, object, confirmed)
+    fn asks_if_used(&self) -> bool {
+        true
     }
 
     fn are_rivals(&self, one: &Object, other: &Object) -> bool {
@@ -66,14 +59,7 @@ impl Behaviour for Entry {
         prioritize(engine, draft, Some(self.0))
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        confirmed: bool,
-    ) -> Result<(), Refusal> {
-        template::ask_if_used(engine, before, confirmed)?;
+    fn updating(&self, engine: &mut Engine, before: &Object, after: &mut Object) -> Result<(), Refusal> {
         check(engine, after)?;
         if before.values.get("priority") == after.values.get("priority") {
             return Ok(());
@@ -81,8 +67,8 @@ impl Behaviour for Entry {
         prioritize(engine, after, Some(self.0))
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, confirmed: bool) -> Result<(), Refusal> {
-        template::ask_if_used(engine, object, confirmed)
+    fn asks_if_used(&self) -> bool {
+        true
     }
 }
 
@@ -114,14 +100,10 @@ fn check(engine: &Engine, entry: &mut Object) -> Result<(), Refusal> {
 /// or for a template without one, by which Nuage's monitor tells it from a name that exists.
 fn prioritize(engine: &Engine, draft: &mut Object, code: Option<u32>) -> Result<(), Refusal> {
     let Some((_, owner)) = draft.parent else { return Ok(()) };
-    let others = engine.store.below(owner, draft.entity).iter().filter(|id| **id != draft.id);
-    let others = others.filter_map(|id| engine.store.get(*id));
+    let others = engine.store.children(owner, draft.entity).filter(|other| other.id != draft.id);
     let level = |object: &Object| object.text("priorityType").unwrap_or("NONE").to_owned();
-    let same = |other: &&Object| {
-        other.parent == draft.parent
-            && drafts::is_draft(other) == drafts::is_draft(draft)
-            && level(other) == level(draft)
-    };
+    let same =
+        |other: &&Object| drafts::is_draft(other) == drafts::is_draft(draft) && level(other) == level(draft);
     let taken: Vec<i64> = others.filter(same).filter_map(priority).collect();
     let automatic = draft.values.get("autoGeneratePriority") == Some(&Value::Bool(true));
     let Some(asked) = priority(draft).filter(|_| !automatic) else {

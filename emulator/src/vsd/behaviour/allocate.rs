@@ -129,8 +129,7 @@ fn free(engine: &mut Engine, draft: &Object, network: Uuid, range: Range) -> Res
 /// all that no range for something else has.
 fn pools(engine: &Engine, network: Uuid, range: Range) -> Vec<(IpAddr, IpAddr)> {
     let (mut hosts, mut others) = (Vec::new(), Vec::new());
-    let objects = engine.store.below(network, "addressrange").iter().filter_map(|id| engine.store.get(*id));
-    for object in objects.filter(|object| object.parent.is_some_and(|(_, id)| id == network)) {
+    for object in engine.store.children(network, "addressrange") {
         let Some((first, last)) = ends(object).filter(|(first, _)| range.is_host(*first)) else { continue };
         let pool = if object.text("DHCPPoolType").is_none_or(|kind| kind == "HOST") {
             &mut hosts

@@ -28,13 +28,7 @@ impl Behaviour for DhcpOption {
         complete(draft, None)
     }
 
-    fn updating(
-        &self,
-        _engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        _confirmed: bool,
-    ) -> Result<(), Refusal> {
+    fn updating(&self, _engine: &mut Engine, before: &Object, after: &mut Object) -> Result<(), Refusal> {
         complete(after, Some(before))
     }
 }
@@ -141,8 +135,7 @@ pub(super) fn of_interface(engine: &Engine, interface: &Object) -> Ids {
     let mut by_type: BTreeMap<&str, &Object> = BTreeMap::new();
     let mut next = interface.reference("VPortID");
     while let Some(object) = next.and_then(|id| engine.store.get(id)) {
-        let below = engine.store.below(object.id, "dhcpoption").iter().filter_map(|id| engine.store.get(*id));
-        for option in below.filter(|option| option.parent.is_some_and(|(_, id)| id == object.id)) {
+        for option in engine.store.children(object.id, "dhcpoption") {
             by_type.entry(option.text("type").unwrap_or_default()).or_insert(option);
         }
         next = object.parent.map(|(_, id)| id);

@@ -67,7 +67,7 @@ impl Behaviour for Domain {
         Ok(())
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, _confirmed: bool) -> Result<(), Refusal> {
+    fn deleting(&self, engine: &Engine, object: &Object) -> Result<(), Refusal> {
         refuse_while_attached(engine, object, "domainID")
     }
 }
@@ -86,8 +86,18 @@ pub(super) fn is_hidden(engine: &Engine, subnet: &Object) -> bool {
     (zone, subnet.text("name")) == (Some(HIDDEN_ZONE), Some(HIDDEN_SUBNET))
 }
 
+/// Gives a network its numbers, and the customer's, which `above` has.
+pub(super) fn number(engine: &mut Engine, draft: &mut Object, above: Name) {
+    route(engine, draft, &["routeDistinguisher", "routeTarget"]);
+    draft.fill("vnId", vnid(engine));
+    draft.fill("serviceID", service(engine));
+    let customer = engine.store.ancestor(draft, above).and_then(|above| above.values.get("customerID"));
+    let customer = customer.cloned().unwrap_or(Value::Null);
+    draft.set("customerID", customer);
+}
+
 /// Fills route distinguishers and targets with the next number.
-pub(super) fn route(engine: &mut Engine, draft: &mut Object, attributes: &[Name]) {
+fn route(engine: &mut Engine, draft: &mut Object, attributes: &[Name]) {
     let route = format!("{AUTONOMOUS_SYSTEM}:{}", engine.number("route", 1) % ROUTES);
     for attribute in attributes {
         draft.fill(attribute, route.clone());
@@ -95,11 +105,11 @@ pub(super) fn route(engine: &mut Engine, draft: &mut Object, attributes: &[Name]
 }
 
 /// The next service number.
-pub(super) fn service(engine: &mut Engine) -> u64 {
+fn service(engine: &mut Engine) -> u64 {
     engine.number("service", FIRST_SERVICE)
 }
 
 /// The next overlay network number.
-pub(super) fn vnid(engine: &mut Engine) -> u64 {
+fn vnid(engine: &mut Engine) -> u64 {
     engine.number("vnid", 0) % VNIDS + 1
 }

@@ -89,8 +89,7 @@ fn set_status(engine: &mut Engine, owner: &Object, status: &str) {
 }
 
 fn children(engine: &Engine, parent: Uuid, entity: Name) -> Vec<Object> {
-    let found = engine.store.below(parent, entity).iter().filter_map(|id| engine.store.get(*id));
-    found.filter(|child| child.parent.is_some_and(|(_, id)| id == parent)).cloned().collect()
+    engine.store.children(parent, entity).cloned().collect()
 }
 
 fn copy(engine: &mut Engine, live: &Object, parent: Option<(Name, Uuid)>) -> Uuid {

@@ -45,7 +45,7 @@ impl Behaviour for Enterprise {
         Ok(())
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, _confirmed: bool) -> Result<(), Refusal> {
+    fn deleting(&self, engine: &Engine, object: &Object) -> Result<(), Refusal> {
         if object.id == CSP {
             let title = "System enterprise cannot be deleted";
             return Err(Refusal::conflict(code::SYSTEM_ENTERPRISE, "", title, title));

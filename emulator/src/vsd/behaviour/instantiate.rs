@@ -66,11 +66,9 @@ fn below(
 
 /// What lies directly below, in the order of its making.
 fn children(engine: &Engine, parent: Uuid, entity: Name) -> Vec<Object> {
-    let found = engine.store.below(parent, entity).iter().filter_map(|id| engine.store.get(*id));
-    let mut found: Vec<Object> =
-        found.filter(|child| child.parent.is_some_and(|(_, id)| id == parent)).cloned().collect();
     // What is being prepared in a template is nobody's yet.
-    found.retain(|child| !drafts::is_draft(child));
+    let found = engine.store.children(parent, entity).filter(|child| !drafts::is_draft(child));
+    let mut found: Vec<Object> = found.cloned().collect();
     found.sort_by(|a, b| (a.created, a.text("name"), a.id).cmp(&(b.created, b.text("name"), b.id)));
     found
 }

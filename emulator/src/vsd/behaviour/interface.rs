@@ -94,13 +94,7 @@ impl Behaviour for Interface {
         Ok(())
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        _confirmed: bool,
-    ) -> Result<(), Refusal> {
+    fn updating(&self, engine: &mut Engine, before: &Object, after: &mut Object) -> Result<(), Refusal> {
         let network = before.reference("attachedNetworkID").and_then(|id| engine.store.get(id)).cloned();
         match network {
             Some(network) if self.addressed => allocate::change(engine, before, after, &network),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::network::Ranges;
-use super::{Behaviour, Body, domain, instantiate, refuse_while_attached, template};
+use super::{Behaviour, Body, domain, instantiate, refuse_while_attached};
 use crate::vsd::engine::Engine;
 use crate::vsd::error::Refusal;
 use crate::vsd::model::Name;
@@ -44,13 +44,7 @@ impl Behaviour for L2Domain {
             }
         }
         check(draft)?;
-        domain::route(engine, draft, &["routeDistinguisher", "routeTarget"]);
-        draft.fill("vnId", domain::vnid(engine));
-        draft.fill("serviceID", domain::service(engine));
-        let customer =
-            engine.store.ancestor(draft, "enterprise").and_then(|found| found.values.get("customerID"));
-        let customer = customer.cloned().unwrap_or(Value::Null);
-        draft.set("customerID", customer);
+        domain::number(engine, draft, "enterprise");
         Ok(())
     }
 
@@ -59,7 +53,7 @@ impl Behaviour for L2Domain {
         template.map_or(Ok(()), |template| instantiate::fill(engine, template, ("l2domain", id)))
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, _confirmed: bool) -> Result<(), Refusal> {
+    fn deleting(&self, engine: &Engine, object: &Object) -> Result<(), Refusal> {
         refuse_while_attached(engine, object, "attachedNetworkID")
     }
 }
@@ -69,19 +63,12 @@ impl Behaviour for L2DomainTemplate {
         check(draft)
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        confirmed: bool,
-    ) -> Result<(), Refusal> {
-        template::ask_if_used(engine, before, confirmed)?;
+    fn updating(&self, _engine: &mut Engine, _before: &Object, after: &mut Object) -> Result<(), Refusal> {
         check(after)
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, confirmed: bool) -> Result<(), Refusal> {
-        template::ask_if_used(engine, object, confirmed)
+    fn asks_if_used(&self) -> bool {
+        true
     }
 }
 

@@ -18,13 +18,7 @@ impl Behaviour for Macro {
         refuse_other(engine, draft)
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        _before: &Object,
-        after: &mut Object,
-        _confirmed: bool,
-    ) -> Result<(), Refusal> {
+    fn updating(&self, engine: &mut Engine, _before: &Object, after: &mut Object) -> Result<(), Refusal> {
         refuse_other(engine, after)
     }
 }

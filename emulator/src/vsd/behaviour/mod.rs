@@ -36,6 +36,7 @@ use super::store::{Ids, Object};
 
 pub(super) use enterprise::{CSP, seed as seed_enterprise};
 pub(super) use platform::{ROOT_GROUP, seed as seed_platform};
+pub(super) use template::ask_if_used;
 pub(super) use user::{CSPROOT, me, seed as seed_user};
 
 type Body = Map<String, Value>;
@@ -53,18 +54,12 @@ pub(super) trait Behaviour: Sync {
     }
 
     /// Before an update is stored.
-    fn updating(
-        &self,
-        _engine: &mut Engine,
-        _before: &Object,
-        _after: &mut Object,
-        _confirmed: bool,
-    ) -> Result<(), Refusal> {
+    fn updating(&self, _engine: &mut Engine, _before: &Object, _after: &mut Object) -> Result<(), Refusal> {
         Ok(())
     }
 
     /// Before an object and all below it go; not asked again for what is below.
-    fn deleting(&self, _engine: &Engine, _object: &Object, _confirmed: bool) -> Result<(), Refusal> {
+    fn deleting(&self, _engine: &Engine, _object: &Object) -> Result<(), Refusal> {
         Ok(())
     }
 
@@ -74,6 +69,12 @@ pub(super) trait Behaviour: Sync {
     /// Whether the deletion of an object with children must be confirmed.
     fn asks(&self) -> bool {
         true
+    }
+
+    /// Whether a change or the deletion of an object must be confirmed while the template that it is or lies below has
+    /// instances.
+    fn asks_if_used(&self) -> bool {
+        false
     }
 
     /// Whether two objects below one parent may not have the same name (or whatever is unique of them).

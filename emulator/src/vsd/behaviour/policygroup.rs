@@ -21,7 +21,7 @@ impl Behaviour for PolicyGroup {
         Ok(())
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, _confirmed: bool) -> Result<(), Refusal> {
+    fn deleting(&self, engine: &Engine, object: &Object) -> Result<(), Refusal> {
         if engine.store.members(object.id, "vport").is_empty() {
             return Ok(());
         }

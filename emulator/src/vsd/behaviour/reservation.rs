@@ -27,13 +27,7 @@ impl Behaviour for AddressRange {
         check_range(engine, draft)
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        _before: &Object,
-        after: &mut Object,
-        _confirmed: bool,
-    ) -> Result<(), Refusal> {
+    fn updating(&self, engine: &mut Engine, _before: &Object, after: &mut Object) -> Result<(), Refusal> {
         check_range(engine, after)
     }
 }
@@ -54,8 +48,7 @@ fn check_range(engine: &Engine, draft: &mut Object) -> Result<(), Refusal> {
             "The range is not in its network.",
         ));
     }
-    let others = engine.store.below(network.id, "addressrange").iter().filter(|id| **id != draft.id);
-    let others = others.filter_map(|id| engine.store.get(*id)).filter(|other| other.parent == draft.parent);
+    let others = engine.store.children(network.id, "addressrange").filter(|other| other.id != draft.id);
     for (from, to) in others.filter_map(ends).filter(|(from, _)| from.is_ipv4() == first.is_ipv4()) {
         if from <= last && first <= to {
             let description = format!("The range {first} to {last} overlaps {from} to {to}.");

@@ -5,7 +5,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde_json::Value;
 
 use super::network::{Ranges, others, overlap, refuse_overlap};
-use super::{Behaviour, Body, allocate, domain, policygroup, refuse_while_attached, template};
+use super::{Behaviour, Body, allocate, domain, policygroup, refuse_while_attached};
 use crate::vsd::engine::Engine;
 use crate::vsd::error::Refusal;
 use crate::vsd::store::Object;
@@ -32,17 +32,12 @@ impl Behaviour for Subnet {
         let mac = engine.number("gateway MAC", 1);
         let (high, low) = (mac >> 8 & 0xff, mac & 0xff);
         draft.fill("gatewayMACAddress", format!("68:54:ED:00:{high:02X}:{low:02X}"));
-        number(engine, draft);
+        domain::number(engine, draft, "domain");
+        draft.fill("policyGroupID", policygroup::number(engine));
         Ok(())
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        _confirmed: bool,
-    ) -> Result<(), Refusal> {
+    fn updating(&self, engine: &mut Engine, before: &Object, after: &mut Object) -> Result<(), Refusal> {
         let ranges = Ranges::asked(after)?;
         for attribute in ["gateway", "IPv6Gateway"] {
             let Some(asked) = after.text(attribute).filter(|asked| before.text(attribute) != Some(*asked))
@@ -60,7 +55,7 @@ impl Behaviour for Subnet {
         Ok(())
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, _confirmed: bool) -> Result<(), Refusal> {
+    fn deleting(&self, engine: &Engine, object: &Object) -> Result<(), Refusal> {
         refuse_while_attached(engine, object, "attachedNetworkID")
     }
 }
@@ -71,20 +66,13 @@ impl Behaviour for SubnetTemplate {
         Ok(())
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        confirmed: bool,
-    ) -> Result<(), Refusal> {
-        template::ask_if_used(engine, before, confirmed)?;
+    fn updating(&self, _engine: &mut Engine, _before: &Object, after: &mut Object) -> Result<(), Refusal> {
         Ranges::asked(after)?.fill_gateways(after);
         Ok(())
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, confirmed: bool) -> Result<(), Refusal> {
-        template::ask_if_used(engine, object, confirmed)
+    fn asks_if_used(&self) -> bool {
+        true
     }
 }
 
@@ -140,14 +128,4 @@ fn move_gateways(engine: &mut Engine, before: &Object, after: &Object) {
             }
         }
     }
-}
-
-fn number(engine: &mut Engine, draft: &mut Object) {
-    domain::route(engine, draft, &["routeDistinguisher", "routeTarget"]);
-    draft.fill("vnId", domain::vnid(engine));
-    draft.fill("serviceID", domain::service(engine));
-    draft.fill("policyGroupID", policygroup::number(engine));
-    let zone = engine.store.ancestor(draft, "domain").and_then(|domain| domain.values.get("customerID"));
-    let customer = zone.cloned().unwrap_or(Value::Null);
-    draft.set("customerID", customer);
 }

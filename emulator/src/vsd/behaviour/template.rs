@@ -14,24 +14,14 @@ pub(super) struct Template;
 const INSTANCES: [(Name, Name); 2] = [("domaintemplate", "domain"), ("l2domaintemplate", "l2domain")];
 
 impl Behaviour for Template {
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        before: &Object,
-        _after: &mut Object,
-        confirmed: bool,
-    ) -> Result<(), Refusal> {
-        ask_if_used(engine, before, confirmed)
-    }
-
-    fn deleting(&self, engine: &Engine, object: &Object, confirmed: bool) -> Result<(), Refusal> {
-        ask_if_used(engine, object, confirmed)
+    fn asks_if_used(&self) -> bool {
+        true
     }
 }
 
-/// 300, unless it is confirmed, if the template that an object is or lies below has instances.
-pub(super) fn ask_if_used(engine: &Engine, object: &Object, confirmed: bool) -> Result<(), Refusal> {
-    if confirmed || !is_used(engine, object) {
+/// 300, unless it is confirmed, if the object asks and the template that it is or lies below has instances.
+pub(in crate::vsd) fn ask_if_used(engine: &Engine, object: &Object, confirmed: bool) -> Result<(), Refusal> {
+    if confirmed || !super::of(object.entity).asks_if_used() || !is_used(engine, object) {
         return Ok(());
     }
     let entity = object.entity;

@@ -31,13 +31,7 @@ impl Behaviour for User {
         Ok(())
     }
 
-    fn updating(
-        &self,
-        _engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        _confirmed: bool,
-    ) -> Result<(), Refusal> {
+    fn updating(&self, _engine: &mut Engine, before: &Object, after: &mut Object) -> Result<(), Refusal> {
         if after.text("password") != before.text("password") {
             let password = after.text("password").map(digest);
             after.set("password", password);
@@ -45,7 +39,7 @@ impl Behaviour for User {
         Ok(())
     }
 
-    fn deleting(&self, _engine: &Engine, object: &Object, _confirmed: bool) -> Result<(), Refusal> {
+    fn deleting(&self, _engine: &Engine, object: &Object) -> Result<(), Refusal> {
         if object.id == CSPROOT {
             let title = "System user cannot be deleted";
             return Err(Refusal::conflict(code::SYSTEM_USER, "", title, title));

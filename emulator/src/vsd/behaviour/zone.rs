@@ -1,7 +1,7 @@
 //! Zones: their number and their range, which subnets may be cut out of. Never makes subnets.
 
 use super::network::Ranges;
-use super::{Behaviour, Body, policygroup, refuse_while_attached, template};
+use super::{Behaviour, Body, policygroup, refuse_while_attached};
 use crate::vsd::engine::Engine;
 use crate::vsd::error::Refusal;
 use crate::vsd::store::Object;
@@ -16,17 +16,11 @@ impl Behaviour for Zone {
         Ok(())
     }
 
-    fn updating(
-        &self,
-        _engine: &mut Engine,
-        _before: &Object,
-        after: &mut Object,
-        _confirmed: bool,
-    ) -> Result<(), Refusal> {
+    fn updating(&self, _engine: &mut Engine, _before: &Object, after: &mut Object) -> Result<(), Refusal> {
         Ranges::asked(after).map(drop)
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, _confirmed: bool) -> Result<(), Refusal> {
+    fn deleting(&self, engine: &Engine, object: &Object) -> Result<(), Refusal> {
         refuse_while_attached(engine, object, "zoneID")
     }
 }
@@ -36,18 +30,11 @@ impl Behaviour for ZoneTemplate {
         Ranges::asked(draft).map(drop)
     }
 
-    fn updating(
-        &self,
-        engine: &mut Engine,
-        before: &Object,
-        after: &mut Object,
-        confirmed: bool,
-    ) -> Result<(), Refusal> {
-        template::ask_if_used(engine, before, confirmed)?;
+    fn updating(&self, _engine: &mut Engine, _before: &Object, after: &mut Object) -> Result<(), Refusal> {
         Ranges::asked(after).map(drop)
     }
 
-    fn deleting(&self, engine: &Engine, object: &Object, confirmed: bool) -> Result<(), Refusal> {
-        template::ask_if_used(engine, object, confirmed)
+    fn asks_if_used(&self) -> bool {
+        true
     }
 }

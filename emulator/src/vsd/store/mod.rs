@@ -79,6 +79,12 @@ impl Store {
         self.indexes.below(ancestor, entity)
     }
 
+    /// The objects of an entity that lie directly below `parent`, in the order of their IDs.
+    pub(super) fn children(&self, parent: Uuid, entity: Name) -> impl Iterator<Item = &Object> {
+        let below = self.below(parent, entity).iter().filter_map(move |id| self.get(*id));
+        below.filter(move |child| child.parent.is_some_and(|(_, id)| id == parent))
+    }
+
     /// The objects whose indexed attribute has this value (or holds it, where it is a list).
     pub(super) fn valued(&self, entity: Name, attribute: Name, value: &str) -> &Ids {
         self.indexes.valued(entity, attribute, value)
