@@ -222,7 +222,8 @@ impl Vrs {
             );
             let nobody = json!({"op": "wait", "table": "Controller", "where": [["role", "==", "master"]], "columns": [],
                                 "until": "==", "rows": [], "timeout": 0});
-            let master = json!({"op": "update", "table": "Controller", "where": this, "row": found("master")});
+            let master =
+                json!({"op": "update", "table": "Controller", "where": this, "row": found("master")});
             self.server.transact(DATABASE, &[nobody, master]);
         }
     }
