@@ -21,7 +21,8 @@ impl Tree {
     }
 
     async fn vm_port(&self, name: &str) -> String {
-        let subnet = self.client.get(&format!("zones/{}/subnets", self.zone)).await.one()["ID"].clone();
+        let subnets = format!("zones/{}/subnets", self.zone);
+        let subnet = self.client.filtered(&subnets, "name == 'floats'").await.one()["ID"].clone();
         let body = json!({ "name": name, "type": "VM", "addressSpoofing": "INHERITED" });
         self.client.post(&format!("subnets/{}/vports", subnet.as_str().unwrap()), body).await.id()
     }
@@ -59,7 +60,7 @@ async fn a_floating_address_is_the_one_that_is_asked_for_or_the_lowest_free_one_
 #[tokio::test(start_paused = true)]
 async fn a_vport_or_a_virtual_address_has_it_alone_and_lets_go_of_it() {
     let tree = tree().await;
-    tree.subnet("s", "10.7.0.0", "255.255.255.0").await.id();
+    tree.subnet("floats", "10.7.0.0", "255.255.255.0").await.id();
     let network = tree.shared("public", json!({})).await;
     let (address, other) =
         (tree.floating(&network, None).await.id(), tree.floating(&network, None).await.id());
