@@ -502,7 +502,8 @@ fn the_firewall_has_each_rule_once_however_often_it_is_opened_and_none_when_it_i
     let name = "the_firewall_has_each_rule_once_however_often_it_is_opened_and_none_when_it_is_closed";
     let tools =
         Command::new("sh").args(["-c", "test -e /usr/sbin/iptables && command -v unshare ip"]).output();
-    let namespace = tools.is_ok_and(|found| found.status.success()).then(|| Namespace::new("iptables")).flatten();
+    let namespace =
+        tools.is_ok_and(|found| found.status.success()).then(|| Namespace::new("iptables")).flatten();
     let Some(namespace) = namespace else {
         eprintln!("SKIPPED {name}: iptables, and root");
         return;
@@ -584,7 +585,9 @@ fn the_real_nft_takes_the_table_knows_it_again_changes_it_with_the_networks_and_
         .output()
         .unwrap();
     let told = succeed(&output);
-    let [opened, again, changed, closed] = told.split("----").collect::<Vec<_>>()[..] else { panic!("{told}") };
+    let [opened, again, changed, closed] = told.split("----").collect::<Vec<_>>()[..] else {
+        panic!("{told}")
+    };
     for rule in [
         "table inet others",
         "udp dport 4789 accept",
