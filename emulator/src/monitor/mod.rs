@@ -16,7 +16,7 @@ mod slots;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -80,14 +80,24 @@ impl fmt::Debug for MonitorOptions {
     }
 }
 
+/// Is told of each pod that the monitor is told is gone, by namespace and name, as often as it is told. Must not wait.
+pub type Observer = Box<dyn Fn(&str, &str) + Send>;
+
 /// An emulated monitor. Clones share what it knows.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Monitor {
     places: Arc<Places>,
     rules: Arc<Rules>,
     base: Arc<Base>,
     /// Held by the request that is served, while the fault is on that serves one after the other.
     one: Arc<Gate<()>>,
+    observer: Arc<Mutex<Option<Observer>>>,
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Monitor").field(&self.places).finish()
+    }
 }
 
 impl Monitor {
@@ -103,7 +113,13 @@ impl Monitor {
             (options.faults, options.autoscale),
             blocks,
         );
-        Self { places: Arc::new(places), rules: Arc::default(), base: Arc::default(), one: Arc::default() }
+        Self {
+            places: Arc::new(places),
+            rules: Arc::default(),
+            base: Arc::default(),
+            one: Arc::default(),
+            observer: Arc::default(),
+        }
     }
 
     /// Follows the cluster, if there is one: each namespace gets its place, and loses it when it has gone; policies and
@@ -189,6 +205,17 @@ impl Monitor {
         pending.insert(namespace.to_owned(), Some(object));
     }
 
+    /// Lets `observer` know from now on which pods the monitor is told are gone. For invariants, from inside this process.
+    pub fn observe(&self, observer: Observer) {
+        *self.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(observer);
+    }
+
+    fn gone(&self, namespace: &str, pod: &str) {
+        if let Some(observer) = &*self.observer.lock().unwrap_or_else(PoisonError::into_inner) {
+            observer(namespace, pod);
+        }
+    }
+
     /// Its REST API: `/namespaces/{namespace}/pods` and `/namespaces/{namespace}/pods/{pod}`. Who asks must have
     /// presented a certificate ([`PeerCertificate`] among the request's extensions).
     pub fn router(&self) -> Router {
@@ -254,6 +281,7 @@ impl Monitor {
         let places = &self.places;
         match ask {
             Ask::Gone { pod } => {
+                self.gone(namespace, &pod);
                 let by_name = places.strikes("monitor.counts_names", caller);
                 places.leave(namespace, &pod, by_name).await;
                 subnet("", &Value::Null)
