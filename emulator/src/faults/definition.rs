@@ -137,7 +137,7 @@ pub const ALL: &[Definition] = &[
     fault("vrs.update_first", "A watcher's first update arrives before the answer to its registration.", &[]),
     state(
         "vrs.controller_lost",
-        "The switch's controller is not connected and no master, until the fault is over.",
+        "The switch's controller is not connected and no master, until the fault is over. One that stands by takes over meanwhile.",
         &[],
     ),
     fault("vsc.slow", "The controller takes longer to resolve a port.", &[delay(5000)]),

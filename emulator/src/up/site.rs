@@ -30,7 +30,7 @@ use crate::ovsdb::Listener;
 use crate::ovsdb::persist::FileMedium;
 use crate::pki::{Identity, Pki};
 use crate::serve::{ClientCertificate, Front, acceptor, serve};
-use crate::vrs::{Vrs, VrsOptions};
+use crate::vrs::{CONTROLLERS, Vrs, VrsOptions};
 use crate::vsc::{Controller, Follower, Stream};
 use crate::vsd::{self, Vsd};
 
@@ -149,7 +149,13 @@ impl Site {
             let follower = Follower::new(http.clone(), VSD_URL);
             for switch in &switches {
                 let controller = Controller::new(http.clone(), VSD_URL).following(&follower);
-                site.start_controller(switch, controller, &ground);
+                if !options.standby {
+                    site.start_controller(switch, controller, &ground);
+                    continue;
+                }
+                for target in CONTROLLERS {
+                    site.start_controller(switch, controller.clone().taking_turns(target), &ground);
+                }
             }
             site.run(async move { match follower.run().await {} });
         }
@@ -221,7 +227,8 @@ impl Site {
             make(&place)?;
             let mut node = json!({ "name": name });
             if options.components.contains(&Component::Vrs) {
-                let vrs_options = VrsOptions { empty: options.empty, system_id: name.clone() };
+                let (empty, standby) = (options.empty, options.standby);
+                let vrs_options = VrsOptions { empty, system_id: name.clone(), standby };
                 let vrs = self.open_switch(options, ground, &vrs_options)?;
                 vrs.server().set_faults(SwitchFaults::new(ground.faults.clone(), &name));
                 let socket = place.join("db.sock");

@@ -11,6 +11,7 @@ mod namespaces;
 mod original;
 mod pod;
 pub mod pods;
+mod policies;
 mod probe;
 mod reboot;
 mod runtime_restart;
@@ -48,6 +49,7 @@ pub const KINDS: &[Kind<dyn Load>] = &[
     scale_out::KIND,
     job::KIND,
     namespaces::KIND,
+    policies::KIND,
     churn::KIND,
     crash_loop::KIND,
     drain::KIND,

@@ -35,6 +35,8 @@ pub struct Spec {
     pub sort: Sort,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Spec {
@@ -56,7 +58,9 @@ impl Spec {
         }
         json!({
             "kind": "Pod",
-            "metadata": {"namespace": self.namespace, "name": self.name, "annotations": annotations},
+            "metadata": {
+                "namespace": self.namespace, "name": self.name, "annotations": annotations, "labels": self.labels,
+            },
             "spec": {
                 "nodeName": node,
                 "hostNetwork": self.sort == Sort::HostNetwork,

@@ -26,7 +26,7 @@ pub fn run_on_host(scenario: &Scenario, seed: u64, options: &HostOptions) -> Res
     let simulated = run(scenario, seed)?;
     can_carry_out(scenario, &cluster, simulated.simulated, simulated.pods)?;
     // Outlives all that works with it, and takes everything away when it goes.
-    let site = Site::start(cluster.nodes)?;
+    let site = Site::start(&cluster)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::Site(error.to_string()))?;
     LocalSet::new().block_on(&runtime, async {

@@ -40,6 +40,8 @@ pub struct Cluster {
     pub nodes: usize,
     /// How many sandboxes a node's runtime works on at once.
     pub parallel: usize,
+    /// Whether each switch has a second controller, which takes over when the first is lost.
+    pub standby: bool,
     /// Prefix length of the subnets that the monitor makes.
     pub subnet_prefix: u8,
     /// Prefix length of the range that it makes them from: 10.0.0.0 and so many bits.
@@ -48,7 +50,7 @@ pub struct Cluster {
 
 impl std::default::Default for Cluster {
     fn default() -> Self {
-        Self { nodes: 1, parallel: 8, subnet_prefix: SUBNET_PREFIX, pool_prefix: POOL_PREFIX }
+        Self { nodes: 1, parallel: 8, standby: false, subnet_prefix: SUBNET_PREFIX, pool_prefix: POOL_PREFIX }
     }
 }
 
@@ -64,6 +66,7 @@ impl Cluster {
 pub struct Size {
     nodes: Amount,
     parallel: Amount,
+    standby: bool,
     subnet_prefix: u8,
     pool_prefix: u8,
 }
@@ -78,13 +81,16 @@ impl Size {
         let nodes = reader.amount("nodes", about, Some(1), 1..=MAX_NODES)?;
         let about = "how many sandboxes a node's runtime works on at once";
         let parallel = reader.amount("parallel", about, Some(8), 1..=256)?;
+        let about = "whether each switch has a second controller, which takes over when the first is lost";
+        let standby = reader.flag("standby", about, false)?;
         let about = "how many bits of an address tell a namespace's subnets apart: 28 leaves room for 13 pods in each";
         let subnet_prefix = reader.number("subnet_prefix", about, Some(SUBNET_PREFIX.into()), 12..=29)?;
         let about =
             "how many bits the addresses of all subnets have in common: 10.0.0.0/8 has room for everybody";
         let pool_prefix = reader.number("pool_prefix", about, Some(POOL_PREFIX.into()), 8..=28)?;
         let prefix = |number| u8::try_from(number).unwrap_or(SUBNET_PREFIX);
-        Ok(Self { nodes, parallel, subnet_prefix: prefix(subnet_prefix), pool_prefix: prefix(pool_prefix) })
+        let (subnet_prefix, pool_prefix) = (prefix(subnet_prefix), prefix(pool_prefix));
+        Ok(Self { nodes, parallel, standby, subnet_prefix, pool_prefix })
     }
 
     /// The cluster of a seed.
@@ -93,6 +99,7 @@ impl Size {
         Cluster {
             nodes: self.nodes.draw(&random),
             parallel: self.parallel.draw(&random),
+            standby: self.standby,
             subnet_prefix: self.subnet_prefix,
             pool_prefix: self.pool_prefix,
         }

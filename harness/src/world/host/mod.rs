@@ -112,11 +112,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Sets up a site of so many nodes.
+    /// Sets up the site of a cluster.
     ///
     /// # Errors
     /// [`Error::Lacking`]: no root, no way to make namespaces. [`Error::Site`]: the emulators do not start.
-    pub(crate) fn start(nodes: usize) -> Result<Self, Error> {
+    pub(crate) fn start(cluster: &Cluster) -> Result<Self, Error> {
         let lacking = |error: io::Error| Error::Lacking(error.to_string());
         if fs::metadata("/proc/self").map_err(lacking)?.uid() != 0 {
             return Err(Error::Lacking("--world host needs root: it makes network namespaces".to_owned()));
@@ -125,7 +125,7 @@ impl Site {
         let (directory, number) = own_directory()?;
         let name = format!("{PREFIX}-{}-{number}", std::process::id());
         let machine = Machine::new(&name, std::process::id(), number);
-        let started = machine.and_then(|machine| Ok((machine, emulate(&directory, nodes)?)));
+        let started = machine.and_then(|machine| Ok((machine, emulate(&directory, cluster)?)));
         let (machine, (runtime, emulators, directories)) =
             started.inspect_err(|_| drop(fs::remove_dir_all(&directory)))?;
         let (parts, number) =
@@ -160,7 +160,7 @@ fn own_directory() -> Result<(PathBuf, usize), Error> {
 }
 
 /// The emulators of a site, on threads of their own: they answer while this one waits.
-fn emulate(directory: &Path, nodes: usize) -> Result<(Runtime, EmulatedSite, Vec<PathBuf>), Error> {
+fn emulate(directory: &Path, cluster: &Cluster) -> Result<(Runtime, EmulatedSite, Vec<PathBuf>), Error> {
     let failed = |error: &dyn std::fmt::Display| Error::Site(error.to_string());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| failed(&error))?;
@@ -170,14 +170,15 @@ fn emulate(directory: &Path, nodes: usize) -> Result<(Runtime, EmulatedSite, Vec
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
         components: Component::ALL.into(),
         empty: false,
-        nodes: u16::try_from(nodes).unwrap_or(u16::MAX),
+        nodes: u16::try_from(cluster.nodes).unwrap_or(u16::MAX),
+        standby: cluster.standby,
         persist: false,
         vrs_tcp: false,
         vrs_tls: false,
         reach: Reach::default(),
     };
     let site = runtime.block_on(EmulatedSite::start(&options)).map_err(|error| failed(&error))?;
-    let names = (1..=nodes).map(|number| format!("node-{number}"));
+    let names = (1..=cluster.nodes).map(|number| format!("node-{number}"));
     let directories = names.map(|name| site.node_files(&options, &name)).collect();
     Ok((runtime, site, directories))
 }

@@ -18,7 +18,7 @@ use nuage_emulator::monitor::{Monitor, MonitorOptions};
 use nuage_emulator::node::{self, NodeFiles};
 use nuage_emulator::ovsdb::RowChange;
 use nuage_emulator::pki::Identity;
-use nuage_emulator::vrs::{DATABASE, Vrs, VrsOptions};
+use nuage_emulator::vrs::{CONTROLLERS, DATABASE, Vrs, VrsOptions};
 use nuage_emulator::vsc::{Connecting, Controller, Stream};
 use nuage_emulator::vsd::{Site, Vsd};
 use serde_json::json;
@@ -103,11 +103,14 @@ impl World {
         let mut nodes = Vec::new();
         let mirror = Arc::new(Mutex::new(Mirror::new(cluster.nodes)));
         for number in 1..=cluster.nodes {
-            let node = Node::new(number, cluster.parallel, nodes.first(), (&kube, &entropy, &random))?;
+            let node = Node::new(number, cluster, nodes.first(), (&kube, &entropy, &random))?;
             observe(&mirror, number - 1, &node.vrs);
             node.vrs.server().set_faults(SwitchFaults::new(faults.clone(), &node.name));
             let caller = Caller::new(&node.name, CONTROLLER);
-            controllers.spawn(control(&node, &internal(caller), &faults, random.clone()));
+            let turns = if cluster.standby { CONTROLLERS.map(Some).to_vec() } else { vec![None] };
+            for turn in turns {
+                controllers.spawn(control(&node, &internal(caller.clone()), &faults, random.clone(), turn));
+            }
             nodes.push(node);
         }
         let world = Self::of(
@@ -137,12 +140,12 @@ impl Node {
     /// One whose switch shares with the first one's what no switch changes.
     fn new(
         number: usize,
-        parallel: usize,
+        cluster: &Cluster,
         first: Option<&Self>,
         (kube, entropy, random): (&Kube, &Entropy, &Random),
     ) -> Result<Self, Error> {
         let name = format!("node-{number}");
-        let options = VrsOptions { empty: false, system_id: name.clone() };
+        let options = VrsOptions { empty: false, system_id: name.clone(), standby: cluster.standby };
         let vrs = match first {
             Some(first) => first.vrs.twin(entropy.clone(), &options),
             None => Vrs::new(entropy.clone(), &options).map_err(|error| Error::Site(error.to_string()))?,
@@ -156,7 +159,7 @@ impl Node {
         let key = format!("KeyOf{}", name.replace('-', "x"));
         let secrets = vec![token.clone(), key.clone()];
         let kernel = Kernel::Simulated(SimulatedKernel::new(random.clone()));
-        let (log, slots) = (RecentLog::default(), Semaphore::new(parallel));
+        let (log, slots) = (RecentLog::default(), Semaphore::new(cluster.parallel));
         let (directory, files) = (config_directory(&name), node_files(&name, token, &key));
         Ok(Self { name, vrs, kernel, files, log, slots, secrets, directory })
     }
@@ -186,15 +189,19 @@ fn vsd(clock: Clock, entropy: &Entropy, pool: Ipv4Net, subnet_prefix: u8) -> Res
     Ok(vsd)
 }
 
-/// The controller of one switch, for ever.
+/// The controller of one switch, for ever; or one of its two, which take turns.
 fn control(
     node: &Node,
     vsd: &SimulatedHttp,
     faults: &Faults,
     random: Random,
+    turn: Option<&'static str>,
 ) -> impl Future<Output = ()> + Send + use<> {
-    let controller = Controller::new(vsd.service(true), &format!("https://{VSD}/nuage/api/v6"))
+    let mut controller = Controller::new(vsd.service(true), &format!("https://{VSD}/nuage/api/v6"))
         .with_faults(faults.clone(), &node.name);
+    if let Some(target) = turn {
+        controller = controller.taking_turns(target);
+    }
     let vrs = node.vrs.clone();
     async move {
         let connect = || -> Connecting {
