@@ -35,6 +35,13 @@ pub enum Error {
     /// The machine lacks something, or is asked for what only a simulation can do.
     #[error("{0}")]
     Lacking(String),
+    /// A pod cannot be made, found or taken away as asked for; with a hint where a person can act.
+    #[error("{0}")]
+    Pod(String),
+    /// The plugin refuses a call for a pod.
+    #[cfg(target_os = "linux")]
+    #[error("{0}")]
+    Plugin(Box<crate::pod::Refusal>),
     /// A signal ended the run; what it had made is gone.
     #[error("interrupted: everything that was made is taken away again")]
     Interrupted,

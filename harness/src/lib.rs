@@ -9,6 +9,8 @@ pub mod fault;
 pub mod invariant;
 pub mod kubelet;
 pub mod load;
+#[cfg(target_os = "linux")]
+pub mod pod;
 pub mod random;
 pub mod run;
 pub mod scenario;

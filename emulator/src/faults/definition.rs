@@ -213,6 +213,7 @@ pub const ALL: &[Definition] = &[
         &[],
     ),
     fault("kube.unauthorized", "The API server answers 401.", &[PATH]),
+    fault("kube.forbidden", "The API server answers 403: the caller lacks a right.", &[PATH]),
     fault("kube.conflict", "The API server answers 409.", &[PATH]),
     fault("kube.throttled", "The API server answers 429 with Retry-After.", &[PATH, RETRY_AFTER]),
     fault("kube.error", "The API server answers 500.", &[PATH]),

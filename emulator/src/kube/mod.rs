@@ -2,6 +2,7 @@
 //! services, network policies and events with get, list, watch, create, update, patch and delete. Runs no pod, forwards nothing.
 
 mod discovery;
+mod protobuf;
 mod request;
 mod selector;
 mod status;

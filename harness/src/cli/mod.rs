@@ -5,6 +5,8 @@ mod check;
 mod explain;
 mod list;
 mod new;
+#[cfg(target_os = "linux")]
+mod pod;
 mod replay;
 mod run;
 mod schema;
@@ -68,6 +70,9 @@ enum Verb {
     Replay(replay::Arguments),
     /// Measure, print a table and write the same figures as JSON
     Bench(bench::Arguments),
+    /// Make pods beside a running emulator, ping between them, and take them away (Linux, root)
+    #[cfg(target_os = "linux")]
+    Pod(pod::Arguments),
 }
 
 /// The command line, for its manual and its completions.
@@ -86,12 +91,16 @@ pub fn run() -> ExitCode {
         Verb::Schema => Ok(schema::run()),
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
+        #[cfg(target_os = "linux")]
+        Verb::Pod(arguments) => pod::run(&arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
         complain(&error.to_string());
         match error {
             Error::Lacking(_) => LACKING,
             Error::Interrupted => INTERRUPTED,
+            #[cfg(target_os = "linux")]
+            Error::Plugin(_) => VIOLATED,
             _ => INVALID,
         }
     }))

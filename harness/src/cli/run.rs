@@ -28,6 +28,7 @@ const MAX_SEEDS: u64 = 1_000_000;
 enum World {
     Sim,
     Host,
+    Containers,
 }
 
 #[derive(Debug, clap::Args)]
@@ -36,12 +37,16 @@ pub(super) struct Arguments {
     /// Files, or directories with *.toml
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Where they run: sim is one process on virtual time; host is this machine, real executables and namespaces (Linux, root)
+    /// Where they run: sim is one process on virtual time; host is this machine, real executables and namespaces (Linux, root);
+    /// containers is the same with nodes of the shipped image in a Docker engine
     #[arg(long, value_enum, default_value = "sim")]
     world: World,
     /// Where the executables for --world host are, if not beside this one
     #[arg(long, value_name = "DIR")]
     bin_dir: Option<PathBuf>,
+    /// The nodes' image for --world containers
+    #[arg(long, value_name = "NAME", default_value_t = format!("nuage/cni:{}", crate::VERSION))]
+    image: String,
     /// The first seed, instead of each scenario's own
     #[arg(long)]
     seed: Option<u64>,
@@ -207,13 +212,17 @@ impl Ground {
     fn new(arguments: &Arguments) -> Result<Self, Error> {
         match arguments.world {
             World::Sim => Ok(Self::Simulation),
-            World::Host if arguments.check_determinism => Err(Error::Lacking(
+            World::Host | World::Containers if arguments.check_determinism => Err(Error::Lacking(
                 "--check-determinism needs --world sim: nothing real is alike twice".to_owned(),
             )),
             #[cfg(target_os = "linux")]
             World::Host => HostOptions::new(arguments.bin_dir.as_deref()).map(Self::Machine),
+            #[cfg(target_os = "linux")]
+            World::Containers => HostOptions::of_image(&arguments.image).map(Self::Machine),
             #[cfg(not(target_os = "linux"))]
-            World::Host => Err(Error::Lacking("--world host needs Linux".to_owned())),
+            World::Host | World::Containers => {
+                Err(Error::Lacking("--world host and containers need Linux".to_owned()))
+            }
         }
     }
 

@@ -87,6 +87,7 @@ pub const KINDS: &[Kind<dyn Fault>] = &[
     struck!("kube.down"),
     struck!("kube.wrong_certificate"),
     struck!("kube.unauthorized"),
+    struck!("kube.forbidden"),
     struck!("kube.conflict"),
     struck!("kube.throttled"),
     struck!("kube.error"),

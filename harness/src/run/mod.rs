@@ -30,6 +30,9 @@ const VIRTUAL_LIMIT: Duration = Duration::from_hours(48);
 /// How many events before a violation are shown.
 const SHOWN_EVENTS: usize = 8;
 
+/// As the command line calls the simulated world.
+pub const SIMULATION: &str = "sim";
+
 /// What a run found.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -47,8 +50,8 @@ pub struct Report {
     pub dels: usize,
     /// How long it took in virtual time; in a real world, in real time.
     pub simulated: Duration,
-    /// Whether it was a real world.
-    pub is_real: bool,
+    /// In which world, as the command line calls it.
+    pub world: &'static str,
     /// The broken invariant, if one is.
     pub violation: Option<Violation>,
     /// All invariants that were ever broken, of a run that goes on in spite of them.
@@ -86,7 +89,10 @@ impl Report {
 
     /// The line that runs it again.
     pub fn replay(&self) -> String {
-        let verb = if self.is_real { "run --world host" } else { "replay" };
+        let verb = match self.world {
+            SIMULATION => "replay".to_owned(),
+            world => format!("run --world {world}"),
+        };
         format!("harness {verb} --seed {} {}", self.seed, self.path)
     }
 
@@ -140,7 +146,7 @@ fn conclude(scenario: &Scenario, seed: u64, world: &World, failures: Vec<String>
         adds: count("ADD"),
         dels: count("DEL"),
         simulated: Duration::from_millis(world.now()),
-        is_real: world.is_real(),
+        world: world.name(),
         failures,
         violation: ledger.violation.take(),
         broken: std::mem::take(&mut ledger.broken),

@@ -1,6 +1,7 @@
 //! The cluster of a world on this machine: what stands on the site, with the machine's kernel under each node.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
@@ -30,6 +31,7 @@ impl World {
         seed: u64,
         site: &Site,
         options: &HostOptions,
+        bin_dirs: &[PathBuf],
     ) -> Result<Arc<Self>, Error> {
         let missing = || Error::Site("a part does not run".to_owned());
         let emulators = site.parts.clone();
@@ -62,7 +64,7 @@ impl World {
             services: BTreeMap::new(),
             mirror,
             controllers: JoinSet::new(),
-            ground: Some(Ground::new(options, &site.directories)),
+            ground: Some(Ground::new(options, bin_dirs, &site.directories)),
         };
         let world = Self::of(parts, Tampering::default());
         world.watch_notices(&emulators.monitor.ok_or_else(missing)?);

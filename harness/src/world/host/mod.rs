@@ -3,6 +3,7 @@
 //! run ends: what it made is named after this process, and what a killed one left is swept by the next.
 
 mod cluster;
+pub(crate) mod containers;
 pub mod kernel;
 pub(crate) mod process;
 
@@ -36,8 +37,10 @@ const PLUGIN: &str = "nuage-cni-k8s";
 /// What makes a run on this machine possible.
 #[derive(Clone, Debug)]
 pub struct HostOptions {
-    /// Where the executables are.
+    /// Where the executables are; those of an image are installed anew for each node.
     pub bin_dir: PathBuf,
+    /// The image that nodes are, in the world `containers`.
+    pub image: Option<String>,
 }
 
 impl HostOptions {
@@ -52,10 +55,24 @@ impl HostOptions {
         if let Ok(bin_dir) = fs::canonicalize(&bin_dir)
             && bin_dir.join(PLUGIN).is_file()
         {
-            return Ok(Self { bin_dir });
+            return Ok(Self { bin_dir, image: None });
         }
         let place = bin_dir.display();
         Err(Error::Lacking(format!("{place} has no {PLUGIN}: build it, or say where it is with --bin-dir")))
+    }
+
+    /// With nodes that are containers of an image.
+    ///
+    /// # Errors
+    /// [`Error::Lacking`]: no engine answers, or it has no such image.
+    pub fn of_image(image: &str) -> Result<Self, Error> {
+        containers::look(image)?;
+        Ok(Self { bin_dir: PathBuf::new(), image: Some(image.to_owned()) })
+    }
+
+    /// As the command line calls the world.
+    pub(crate) fn world(&self) -> &'static str {
+        if self.image.is_some() { "containers" } else { "host" }
     }
 }
 
@@ -98,7 +115,8 @@ pub(crate) fn can_carry_out(
 /// A site on this machine.
 #[derive(Debug)]
 pub(crate) struct Site {
-    runtime: Runtime,
+    /// What the emulators run on.
+    pub(crate) runtime: Runtime,
     emulators: Option<EmulatedSite>,
     directory: PathBuf,
     /// The machine's kernel.
@@ -185,35 +203,47 @@ fn emulate(directory: &Path, cluster: &Cluster) -> Result<(Runtime, EmulatedSite
 
 /// Takes away what runs have left whose process is gone: only a SIGKILL can have kept them from it.
 fn sweep() {
-    let dead = |name: &str| {
-        let mut parts = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-');
-        let process: u32 = parts.next()?.parse().ok()?;
-        (!Path::new("/proc").join(process.to_string()).exists()).then_some(())
-    };
     for name in kernel::names_in(Path::new(super::kernel::NAMESPACES)) {
-        if dead(&name).is_some() {
+        if is_of_the_dead(&name) {
             let _ = kernel::ip(&["netns", "del", &name]);
         }
     }
     let temporary = std::env::temp_dir();
     for name in kernel::names_in(&temporary) {
-        if dead(&name).is_some() {
+        if is_of_the_dead(&name) {
             let _ = fs::remove_dir_all(temporary.join(name));
         }
     }
 }
 
+/// Whether a name is of a run whose process is gone.
+fn is_of_the_dead(name: &str) -> bool {
+    let process =
+        || -> Option<u32> { name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-').next()?.parse().ok() };
+    process().is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists())
+}
+
 /// What the nodes' calls have logged, as far as nobody has looked at it.
 #[derive(Debug)]
 pub(crate) struct Ground {
-    pub(crate) bin_dir: PathBuf,
+    /// As the command line calls the world.
+    pub(crate) world: &'static str,
+    bin_dirs: Vec<PathBuf>,
     logs: Mutex<Vec<(PathBuf, usize)>>,
 }
 
 impl Ground {
-    pub(crate) fn new(options: &HostOptions, directories: &[PathBuf]) -> Self {
+    /// `bin_dirs`: where each node's executables are, if not in one place.
+    pub(crate) fn new(options: &HostOptions, bin_dirs: &[PathBuf], directories: &[PathBuf]) -> Self {
         let logs = directories.iter().map(|directory| (directory.join("log/nuage-cni.log"), 0)).collect();
-        Self { bin_dir: options.bin_dir.clone(), logs: Mutex::new(logs) }
+        let mut bin_dirs = bin_dirs.to_vec();
+        bin_dirs.resize(directories.len(), options.bin_dir.clone());
+        Self { world: options.world(), bin_dirs, logs: Mutex::new(logs) }
+    }
+
+    /// Where a node's executables are.
+    pub(crate) fn bin_dir(&self, node: usize) -> &Path {
+        &self.bin_dirs[node]
     }
 
     /// The lines of a node's log since this was last asked.

@@ -84,7 +84,7 @@ impl World {
     ) -> Option<Outcome> {
         #[cfg(target_os = "linux")]
         if let Some(ground) = &self.ground {
-            return host::process::run(&ground.bin_dir, call, kill).await;
+            return host::process::run(ground.bin_dir(node), call, kill).await;
         }
         let power_lost = self.runtimes.power_lost(node);
         process::run(|life| self.seams(node, life, caller, attempts), call, kill, power_lost).await

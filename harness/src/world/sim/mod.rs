@@ -185,11 +185,17 @@ impl World {
 
     /// Whether everything is real, time included.
     pub(crate) fn is_real(&self) -> bool {
+        self.name() != crate::run::SIMULATION
+    }
+
+    /// As the command line calls it.
+    #[cfg_attr(not(target_os = "linux"), expect(clippy::unused_self, reason = "there is one world only"))]
+    pub(crate) fn name(&self) -> &'static str {
         #[cfg(target_os = "linux")]
-        let real = self.ground.is_some();
-        #[cfg(not(target_os = "linux"))]
-        let real = false;
-        real
+        if let Some(ground) = &self.ground {
+            return ground.world;
+        }
+        crate::run::SIMULATION
     }
 
     /// The seams of a node for a process that nobody kills.
