@@ -10,6 +10,7 @@ pub mod invariant;
 pub mod kubelet;
 pub mod load;
 pub mod random;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod stopwatch;

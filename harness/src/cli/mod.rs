@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod list;
 mod new;
+mod progress;
 mod replay;
 mod run;
 mod schema;

@@ -38,6 +38,8 @@ const PLUGIN: &str = "nuage-cni-k8s";
 pub struct HostOptions {
     /// Where the executables are.
     pub bin_dir: PathBuf,
+    /// Whether what happens where is kept, for a report.
+    pub reported: bool,
 }
 
 impl HostOptions {
@@ -52,7 +54,7 @@ impl HostOptions {
         if let Ok(bin_dir) = fs::canonicalize(&bin_dir)
             && bin_dir.join(PLUGIN).is_file()
         {
-            return Ok(Self { bin_dir });
+            return Ok(Self { bin_dir, reported: false });
         }
         let place = bin_dir.display();
         Err(Error::Lacking(format!("{place} has no {PLUGIN}: build it, or say where it is with --bin-dir")))
