@@ -94,3 +94,50 @@ fn every_trace_that_results_name_is_there() {
     }
     assert_eq!(found, 4);
 }
+
+/// The names of all members, with what lists and maps have in common: `runs[].seed`, `runs[].latency.COMMAND.count`.
+fn members(value: &Value, path: &str, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(members_of) => {
+            let is_map = ["coverage", "answers", "latency"].iter().any(|map| path.ends_with(map));
+            for (name, member) in members_of {
+                let name = if is_map { "COMMAND" } else { name };
+                let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+                members(member, &path, found);
+            }
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| members(element, &format!("{path}[]"), found)),
+        _ => {}
+    }
+    // Of the maps it is told what their keys are, and of the lists what is in them.
+    let own = !path.ends_with(['D', ']']) && !path.contains("coverage.") && !path.contains("answers.");
+    if own && !path.is_empty() && !path.starts_with("summary.latency.") {
+        found.insert(path.to_owned());
+    }
+}
+
+#[test]
+fn the_reference_of_results_json_has_every_field_that_there_is_and_no_other() {
+    use nuage_harness::report::record::Violation;
+    use nuage_harness::report::results::Results;
+    use nuage_harness::world::sim::difference::Difference;
+
+    let directory = tempfile::tempdir().unwrap();
+    let mut results = Results::read(&report(directory.path()).0).unwrap();
+    let text = || "x".to_owned();
+    let difference =
+        vec![Difference { subject: text(), aspect: text(), expected: text(), found: text(), differs: true }];
+    results.runs[0].violation =
+        Some(Violation { invariant: text(), details: text(), node: text(), time_ms: 1, events: 1, difference });
+    let mut found = std::collections::BTreeSet::new();
+    members(&serde_json::to_value(&results).unwrap(), "", &mut found);
+    found.remove("summary");
+    found.remove("runs");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/results.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let told: std::collections::BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(field, _)| field.to_owned()))
+        .collect();
+    assert_eq!(told, found);
+}

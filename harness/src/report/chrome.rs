@@ -196,8 +196,7 @@ mod tests {
     use super::*;
 
     fn restarted() -> Timeline {
-        let more =
-            "hold = \"20s\"\n[[fault]]\nkind = \"vrs.restart\"\nat = \"5s\"\npause = \"2s\"\ntimes = 1\n";
+        let more = "hold = \"20s\"\n[[fault]]\nkind = \"vrs.restart\"\nat = \"5s\"\nfor = \"2s\"\n";
         Timeline::of(&one(more, 1).0)
     }
 

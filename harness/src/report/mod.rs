@@ -2,8 +2,11 @@
 //! traces and a page. Everything but the traces is made from [`record::Record`]s, so that reports can be merged and gone on with.
 
 pub mod chrome;
+pub mod compare;
 pub mod histogram;
 pub mod junit;
+pub mod merge;
+pub mod page;
 pub mod record;
 pub mod results;
 pub mod timeline;
@@ -26,6 +29,8 @@ pub const RUNS: &str = "runs.jsonl";
 pub const RESULTS: &str = "results.json";
 /// What CI systems read.
 pub const JUNIT: &str = "junit.xml";
+/// What people read.
+pub const PAGE: &str = "report.html";
 /// The folder of the traces.
 pub const TRACES: &str = "traces";
 /// The ending of a trace: a JSON line an event.
@@ -50,7 +55,7 @@ impl Directory {
     /// [`Error::File`]
     pub fn begin(path: &Path) -> Result<Self, Error> {
         fs::create_dir_all(path).map_err(failed(path))?;
-        for stale in [RUNS, RESULTS, JUNIT] {
+        for stale in [RUNS, RESULTS, JUNIT, PAGE] {
             let stale = path.join(stale);
             match fs::remove_file(&stale) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&stale)(error)),
@@ -107,6 +112,7 @@ impl Directory {
 /// [`Error::File`]
 pub fn finish(directory: &Path, results: &Results) -> Result<(), Error> {
     write(&directory.join(JUNIT), &junit::document(results))?;
+    write(&directory.join(PAGE), &page::document(directory, results))?;
     write(&directory.join(RESULTS), &format!("{}\n", results.to_text()))
 }
 

@@ -1,5 +1,5 @@
 //! What is kept of a run: everything that summaries, reports and comparisons need of it, without its trace. A line of
-//! runs.jsonl and an element of results.json; [`FIELDS`] is its reference.
+//! runs.jsonl and an element of results.json; docs/reference/results.md is its reference.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

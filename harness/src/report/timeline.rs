@@ -312,8 +312,7 @@ pub(super) mod tests {
 
     #[test]
     fn faults_are_bands_and_a_stopped_switch_is_seen_in_its_lane() {
-        let more =
-            "hold = \"20s\"\n[[fault]]\nkind = \"vrs.restart\"\nat = \"5s\"\npause = \"2s\"\ntimes = 1\n";
+        let more = "hold = \"20s\"\n[[fault]]\nkind = \"vrs.restart\"\nat = \"5s\"\nfor = \"2s\"\n";
         let (report, _) = one(more, 1);
         let timeline = Timeline::of(&report);
         let band = &timeline.bands[0];
