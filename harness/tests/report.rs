@@ -106,7 +106,9 @@ fn members(value: &Value, path: &str, found: &mut std::collections::BTreeSet<Str
                 members(member, &path, found);
             }
         }
-        Value::Array(elements) => elements.iter().for_each(|element| members(element, &format!("{path}[]"), found)),
+        Value::Array(elements) => {
+            elements.iter().for_each(|element| members(element, &format!("{path}[]"), found))
+        }
         _ => {}
     }
     // Of the maps it is told what their keys are, and of the lists what is in them.
@@ -127,8 +129,14 @@ fn the_reference_of_results_json_has_every_field_that_there_is_and_no_other() {
     let text = || "x".to_owned();
     let difference =
         vec![Difference { subject: text(), aspect: text(), expected: text(), found: text(), differs: true }];
-    results.runs[0].violation =
-        Some(Violation { invariant: text(), details: text(), node: text(), time_ms: 1, events: 1, difference });
+    results.runs[0].violation = Some(Violation {
+        invariant: text(),
+        details: text(),
+        node: text(),
+        time_ms: 1,
+        events: 1,
+        difference,
+    });
     let mut found = std::collections::BTreeSet::new();
     members(&serde_json::to_value(&results).unwrap(), "", &mut found);
     found.remove("summary");

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::difference::Difference;
 use crate::coverage::Coverage;
+use crate::invariant::growth::Running;
 use crate::invariant::history::History;
+use crate::invariant::notices::Notices;
 
 /// How far a sandbox is, as its runtime knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +99,10 @@ pub struct Ledger {
     pub strikes: Coverage,
     /// What calls have answered.
     pub(crate) history: History,
+    /// What the monitor was told.
+    pub(crate) notices: Notices,
+    /// Which calls run.
+    pub(crate) running: Running,
     /// How often something began to be wrong, faults or a switch that stopped.
     pub(super) unrest: u64,
 }
