@@ -26,6 +26,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A report that is none, or two that contradict each other.
+    #[error("{}: {why}", path.display())]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Nothing to run.
     #[error("{}: no scenario there (*.toml)", .0.display())]
     Nothing(PathBuf),

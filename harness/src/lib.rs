@@ -12,6 +12,7 @@ pub mod load;
 #[cfg(target_os = "linux")]
 pub mod pod;
 pub mod random;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod stopwatch;

@@ -118,7 +118,7 @@ fn lying_plugin(edit: &str) -> tempfile::TempDir {
 
 #[test]
 fn what_a_machine_cannot_do_is_refused_before_anything_is_begun() {
-    let options = HostOptions { bin_dir: PathBuf::from("/nowhere"), image: None };
+    let options = HostOptions { bin_dir: PathBuf::from("/nowhere"), image: None, reported: false };
     for (text, why) in [
         (format!("{CHURN}[[fault]]\nkind = \"node.disk_full\"\n"), "node.disk_full needs --world sim"),
         (format!("{CHURN}[[fault]]\nkind = \"node.netns_gone\"\n"), "a real process has none"),

@@ -186,5 +186,32 @@ fn a_report_has_results_and_traces_that_scripts_can_read() {
     assert_eq!(printed["runs"].as_array().unwrap().len(), 2);
     assert_eq!(printed["runs"][0]["verdict"], written["runs"][0]["verdict"]);
     let traces: Vec<_> = std::fs::read_dir(report.join("traces")).unwrap().collect();
-    assert_eq!(traces.len(), 2);
+    assert_eq!(traces.len(), 4, "one for people and one for Perfetto, of each run");
+}
+
+#[test]
+fn a_line_a_run_for_who_reads_while_they_run_and_none_of_the_traces_that_nobody_wants() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = scenario(directory.path(), "");
+    let report = directory.path().join("report");
+    let output = harness(&[
+        "run",
+        "--seeds",
+        "2",
+        "--json=lines",
+        "--traces",
+        "failed",
+        "--report",
+        report.to_str().unwrap(),
+        path.to_str().unwrap(),
+    ]);
+    let written = std::fs::read_to_string(report.join("runs.jsonl")).unwrap();
+    assert_eq!(text(&output.stdout), written);
+    let seeds: Vec<u64> = written
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["seed"].as_u64().unwrap())
+        .collect();
+    assert_eq!((seeds, report.join("traces").exists()), (vec![1, 2], false));
+    assert!(output.stderr.is_empty(), "no bar where there is no terminal: {}", text(&output.stderr));
+    assert_eq!(harness(&["run", "--traces", "failed", path.to_str().unwrap()]).status.code(), Some(2));
 }

@@ -2,11 +2,14 @@
 
 mod bench;
 mod check;
+mod compare;
 mod explain;
 mod list;
+mod merge;
 mod new;
 #[cfg(target_os = "linux")]
 mod pod;
+mod progress;
 mod replay;
 mod run;
 mod schema;
@@ -23,12 +26,14 @@ Examples:
   harness run scenarios/                     every scenario, once, with its own seed
   harness run scenarios/failures --seeds 100 a hundred seeds of each
   harness replay --seed 42 scenarios/failures/vrs-restart-during-churn.toml
+  harness run scenarios/ --report out         a page, JUnit, JSON and traces in out/
+  harness compare before out                 what broke since then, what became slower
   harness check my-scenario.toml             say what is wrong with it, run nothing
   harness explain vrs.restart                what it does and which keys it takes
   harness new mine.toml churn vrs.restart no_leaks
                                              a scenario to begin with, every key explained
 
-Exit codes: 0 everything holds, 1 an expectation or invariant is violated, 2 usage or an invalid scenario,
+Exit codes: 0 everything holds, 1 an expectation or invariant is violated, or compare found something worse, 2 usage or an invalid scenario,
 3 a run was not deterministic, 4 the machine lacks something.";
 
 /// Everything holds.
@@ -68,6 +73,10 @@ enum Verb {
     Schema,
     /// Run one scenario again with a seed and print its events
     Replay(replay::Arguments),
+    /// Say what broke, was fixed, became slower or is met no more from one report to another
+    Compare(compare::Arguments),
+    /// Make one report of those of a sweep's parts
+    Merge(merge::Arguments),
     /// Measure, print a table and write the same figures as JSON
     Bench(bench::Arguments),
     /// Make pods beside a running emulator, ping between them, and take them away (Linux, root)
@@ -90,6 +99,8 @@ pub fn run() -> ExitCode {
         Verb::New(arguments) => new::run(&arguments),
         Verb::Schema => Ok(schema::run()),
         Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Merge(arguments) => merge::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
         #[cfg(target_os = "linux")]
         Verb::Pod(arguments) => pod::run(&arguments),

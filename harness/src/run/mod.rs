@@ -6,7 +6,7 @@ mod host;
 mod liveness;
 pub mod pool;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::fault;
 use crate::load::pods::Pods;
 use crate::scenario::Scenario;
+use crate::world::activity::Activities;
 use crate::world::sim::ledger::Violation;
 use crate::world::sim::{Tampering, World};
 
@@ -38,6 +39,8 @@ pub const SIMULATION: &str = "sim";
 pub struct Report {
     /// The scenario's name.
     pub scenario: String,
+    /// What it is about, in one line.
+    pub title: String,
     /// Its path, for the line that replays it.
     pub path: String,
     /// The seed.
@@ -62,6 +65,12 @@ pub struct Report {
     pub coverage: Coverage,
     /// One JSON line an event.
     pub trace: Vec<String>,
+    /// How long calls took in virtual time, by command: those that were not killed.
+    pub durations: BTreeMap<&'static str, Vec<Duration>>,
+    /// How many calls were answered so, by command and code; 0 is success.
+    pub answers: BTreeMap<(&'static str, u64), usize>,
+    /// What happened where, of a run that is reported.
+    pub activities: Activities,
 }
 
 impl Report {
@@ -73,6 +82,14 @@ impl Report {
     /// This run and the one after it, of the same scenario, as one.
     #[must_use]
     pub fn followed_by(mut self, mut next: Self) -> Self {
+        let offset = u64::try_from(self.simulated.as_micros()).unwrap_or(u64::MAX);
+        self.activities.append(next.activities, offset);
+        for (command, durations) in next.durations {
+            self.durations.entry(command).or_default().extend(durations);
+        }
+        for (answer, times) in next.answers {
+            *self.answers.entry(answer).or_default() += times;
+        }
         self.pods += next.pods;
         self.adds += next.adds;
         self.dels += next.dels;
@@ -100,7 +117,7 @@ impl Report {
     pub fn complaints(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(violation) = &self.violation {
-            let Violation { invariant, details, time, node, events } = violation;
+            let Violation { invariant, details, time, node, events, .. } = violation;
             lines.push(format!("{invariant} violated on {node} at {time} ms: {details}"));
             let first = events.saturating_sub(SHOWN_EVENTS);
             lines.extend(self.trace[first..*events].iter().map(|event| format!("  {event}")));
@@ -115,8 +132,22 @@ impl Report {
 /// # Errors
 /// The world could not be set up; what the run finds is in the report.
 pub fn run(scenario: &Scenario, seed: u64) -> Result<Report, Error> {
-    fault::exhausted(scenario, seed, run_with)
-        .unwrap_or_else(|| run_with(scenario, seed, Tampering::default()))
+    exhausted_with(scenario, seed, Tampering::default())
+}
+
+/// The same run, which also keeps what happened where.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_reported(scenario: &Scenario, seed: u64) -> Result<Report, Error> {
+    exhausted_with(scenario, seed, Tampering { activity: true, ..Tampering::default() })
+}
+
+fn exhausted_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<Report, Error> {
+    let run_once = |scenario: &Scenario, seed, killing: Tampering| {
+        run_with(scenario, seed, Tampering { kill: killing.kill, ..tampering })
+    };
+    fault::exhausted(scenario, seed, run_once).unwrap_or_else(|| run_with(scenario, seed, tampering))
 }
 
 /// As [`run`], with something broken on purpose.
@@ -135,11 +166,12 @@ pub fn run_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<
 fn conclude(scenario: &Scenario, seed: u64, world: &World, failures: Vec<String>) -> Report {
     world.check_all();
     world.end();
-    let coverage = world.coverage();
+    let (coverage, activities) = (world.coverage(), world.activity.take());
     let mut ledger = world.ledger();
     let count = |command: &str| ledger.calls.get(command).copied().unwrap_or(0);
     Report {
         scenario: scenario.name.clone(),
+        title: scenario.title.clone(),
         path: scenario.path.clone(),
         seed,
         pods: ledger.pods,
@@ -152,6 +184,9 @@ fn conclude(scenario: &Scenario, seed: u64, world: &World, failures: Vec<String>
         broken: std::mem::take(&mut ledger.broken),
         coverage,
         trace: std::mem::take(&mut ledger.trace),
+        durations: std::mem::take(&mut ledger.durations),
+        answers: std::mem::take(&mut ledger.answers),
+        activities,
     }
 }
 

@@ -41,6 +41,8 @@ pub struct HostOptions {
     pub bin_dir: PathBuf,
     /// The image that nodes are, in the world `containers`.
     pub image: Option<String>,
+    /// Whether what happens where is kept, for a report.
+    pub reported: bool,
 }
 
 impl HostOptions {
@@ -55,7 +57,7 @@ impl HostOptions {
         if let Ok(bin_dir) = fs::canonicalize(&bin_dir)
             && bin_dir.join(PLUGIN).is_file()
         {
-            return Ok(Self { bin_dir, image: None });
+            return Ok(Self { bin_dir, image: None, reported: false });
         }
         let place = bin_dir.display();
         Err(Error::Lacking(format!("{place} has no {PLUGIN}: build it, or say where it is with --bin-dir")))

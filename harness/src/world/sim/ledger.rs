@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::difference::Difference;
 use crate::coverage::Coverage;
 use crate::invariant::growth::Running;
 use crate::invariant::history::History;
@@ -57,6 +58,8 @@ pub struct Violation {
     pub node: String,
     /// How many events the trace had by then, the one that showed it included.
     pub events: usize,
+    /// What the runtime knew and what the node had, where they differ and of what the details name.
+    pub difference: Vec<Difference>,
 }
 
 /// Everything that is known.

@@ -35,6 +35,7 @@ use crate::invariant;
 use crate::invariant::rows::Mirror;
 use crate::random::Random;
 use crate::scenario::Cluster;
+use crate::world::activity::Activity;
 use crate::world::kernel::Kernel;
 
 /// When the simulated world begins: 2026-01-01T00:00:00Z, in milliseconds since 1970.
@@ -55,6 +56,7 @@ impl World {
     /// # Errors
     /// The emulators could not be set up.
     pub fn new(cluster: &Cluster, seed: u64, tampering: Tampering) -> Result<Arc<Self>, Error> {
+        let activity = if tampering.activity { Activity::kept() } else { Activity::default() };
         let random = Random::seeded(seed);
         let entropy = Entropy::seeded(random.next());
         let clock = Clock::starting_at(EPOCH);
@@ -78,6 +80,7 @@ impl World {
             faults: faults.clone(),
             random: random.clone(),
             attempts: Attempts::default(),
+            activity: activity.clone(),
         };
         let monitor_itself = Caller { node: None, operation: "monitor".into() };
         let of_monitor = internal(monitor_itself).service(true);
@@ -104,7 +107,7 @@ impl World {
         let mirror = Arc::new(Mutex::new(Mirror::new(cluster.nodes)));
         for number in 1..=cluster.nodes {
             let node = Node::new(number, cluster, nodes.first(), (&kube, &entropy, &random))?;
-            observe(&mirror, number - 1, &node.vrs);
+            observe(&mirror, number - 1, &node.name, &node.vrs, &activity);
             node.vrs.server().set_faults(SwitchFaults::new(faults.clone(), &node.name));
             let caller = Caller::new(&node.name, CONTROLLER);
             let turns = if cluster.standby { CONTROLLERS.map(Some).to_vec() } else { vec![None] };
@@ -125,6 +128,7 @@ impl World {
                 services,
                 mirror,
                 controllers,
+                activity,
                 #[cfg(target_os = "linux")]
                 ground: None,
             },
@@ -165,10 +169,17 @@ impl Node {
     }
 }
 
-/// Keeps the mirror up with a switch.
-pub(in crate::world) fn observe(mirror: &Arc<Mutex<Mirror>>, node: usize, vrs: &Vrs) {
-    let mirror = Arc::clone(mirror);
+/// Keeps the mirror, and what is reported, up with a switch.
+pub(in crate::world) fn observe(
+    mirror: &Arc<Mutex<Mirror>>,
+    node: usize,
+    name: &str,
+    vrs: &Vrs,
+    activity: &Activity,
+) {
+    let (mirror, name, activity) = (Arc::clone(mirror), name.to_owned(), activity.clone());
     let observer = move |change: &RowChange<'_>| {
+        activity.committed(&name, change);
         mirror.lock().unwrap_or_else(PoisonError::into_inner).apply(node, change);
     };
     vrs.server().observe(DATABASE, Box::new(observer));
