@@ -12,6 +12,7 @@ pub mod load;
 pub mod random;
 pub mod run;
 pub mod scenario;
+pub mod shrink;
 pub mod stopwatch;
 pub mod world;
 

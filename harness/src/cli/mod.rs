@@ -8,6 +8,7 @@ mod new;
 mod replay;
 mod run;
 mod schema;
+mod shrink;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -21,6 +22,8 @@ Examples:
   harness run scenarios/                     every scenario, once, with its own seed
   harness run scenarios/failures --seeds 100 a hundred seeds of each
   harness replay --seed 42 scenarios/failures/vrs-restart-during-churn.toml
+  harness shrink --seed 42 scenarios/failures/vrs-restart-during-churn.toml
+                                             the smallest scenario that fails in the same way
   harness check my-scenario.toml             say what is wrong with it, run nothing
   harness explain vrs.restart                what it does and which keys it takes
   harness new mine.toml churn vrs.restart no_leaks
@@ -66,6 +69,8 @@ enum Verb {
     Schema,
     /// Run one scenario again with a seed and print its events
     Replay(replay::Arguments),
+    /// Make a scenario that fails as small as it can be and still fail in the same way
+    Shrink(shrink::Arguments),
     /// Measure, print a table and write the same figures as JSON
     Bench(bench::Arguments),
 }
@@ -85,6 +90,7 @@ pub fn run() -> ExitCode {
         Verb::New(arguments) => new::run(&arguments),
         Verb::Schema => Ok(schema::run()),
         Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Shrink(arguments) => shrink::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
@@ -100,6 +106,11 @@ pub fn run() -> ExitCode {
 /// Prints a line; a reader that went away is no failure.
 fn say(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Tells of what is done, on standard error.
+fn note(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{message}");
 }
 
 /// Prints a message to standard error.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::coverage::Coverage;
 use crate::invariant::history::History;
+use crate::run::Drawn;
 
 /// How far a sandbox is, as its runtime knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +93,8 @@ pub struct Ledger {
     troubled: BTreeMap<usize, usize>,
     /// How often faults struck that no emulator counts, by operation.
     pub strikes: Coverage,
+    /// What each load and fault has drawn.
+    pub(crate) drawn: Drawn,
     /// What calls have answered.
     pub(crate) history: History,
     /// How often something began to be wrong, faults or a switch that stopped.
