@@ -37,6 +37,16 @@ pub enum Error {
     /// Nothing to run.
     #[error("{}: no scenario there (*.toml)", .0.display())]
     Nothing(PathBuf),
+    /// A scenario that cannot be made smaller.
+    #[error("{path} with seed {seed}: {why}, so there is nothing to make smaller")]
+    NothingToShrink {
+        /// The scenario.
+        path: String,
+        /// The seed.
+        seed: u64,
+        /// Why not.
+        why: &'static str,
+    },
     /// The emulators could not be set up.
     #[error("the simulated site: {0}")]
     Site(String),

@@ -15,6 +15,7 @@ pub mod random;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod shrink;
 pub mod stopwatch;
 pub mod world;
 

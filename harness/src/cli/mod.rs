@@ -13,6 +13,7 @@ mod progress;
 mod replay;
 mod run;
 mod schema;
+mod shrink;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ Examples:
   harness replay --seed 42 scenarios/failures/vrs-restart-during-churn.toml
   harness run scenarios/ --report out         a page, JUnit, JSON and traces in out/
   harness compare before out                 what broke since then, what became slower
+  harness shrink --seed 42 scenarios/failures/vrs-restart-during-churn.toml
+                                             the smallest scenario that fails in the same way
   harness check my-scenario.toml             say what is wrong with it, run nothing
   harness explain vrs.restart                what it does and which keys it takes
   harness new mine.toml churn vrs.restart no_leaks
@@ -77,6 +80,8 @@ enum Verb {
     Compare(compare::Arguments),
     /// Make one report of those of a sweep's parts
     Merge(merge::Arguments),
+    /// Make a scenario that fails as small as it can be and still fail in the same way
+    Shrink(shrink::Arguments),
     /// Measure, print a table and write the same figures as JSON
     Bench(bench::Arguments),
     /// Make pods beside a running emulator, ping between them, and take them away (Linux, root)
@@ -101,6 +106,7 @@ pub fn run() -> ExitCode {
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Merge(arguments) => merge::run(&arguments),
+        Verb::Shrink(arguments) => shrink::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
         #[cfg(target_os = "linux")]
         Verb::Pod(arguments) => pod::run(&arguments),
@@ -120,6 +126,11 @@ pub fn run() -> ExitCode {
 /// Prints a line; a reader that went away is no failure.
 fn say(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Tells of what is done, on standard error.
+fn note(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{message}");
 }
 
 /// Prints a message to standard error.

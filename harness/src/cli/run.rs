@@ -126,7 +126,7 @@ impl FromStr for Shard {
     }
 }
 
-fn time_limit(text: &str) -> Result<Duration, String> {
+pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "a duration like 90s or 5m, at most 24h, is expected".to_owned())
 }
 

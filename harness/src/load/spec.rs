@@ -20,6 +20,8 @@ pub enum Sort {
     Static,
     /// One on its node's own network: no plugin is called for it.
     HostNetwork,
+    /// One that does not come about (`only`): it has a place, and nobody but the loads knows of it.
+    Absent,
 }
 
 /// A pod as somebody wants it.

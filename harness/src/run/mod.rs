@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nuage_emulator::faults::Picked;
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout;
@@ -19,6 +20,7 @@ use crate::error::Error;
 use crate::fault;
 use crate::load::pods::Pods;
 use crate::scenario::Scenario;
+use crate::scenario::part::Side;
 use crate::world::activity::Activities;
 use crate::world::sim::ledger::Violation;
 use crate::world::sim::{Tampering, World};
@@ -63,6 +65,8 @@ pub struct Report {
     pub failures: Vec<String>,
     /// Which fault struck what.
     pub coverage: Coverage,
+    /// What each load and fault has drawn.
+    pub drawn: Drawn,
     /// One JSON line an event.
     pub trace: Vec<String>,
     /// How long calls took in virtual time, by command: those that were not killed.
@@ -71,6 +75,15 @@ pub struct Report {
     pub answers: BTreeMap<(&'static str, u64), usize>,
     /// What happened where, of a run that is reported.
     pub activities: Activities,
+}
+
+/// How much each load and each fault of a scenario has drawn, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Drawn {
+    /// Pods that were to be made.
+    pub loads: Vec<Picked>,
+    /// Strikes by chance.
+    pub faults: Vec<Picked>,
 }
 
 impl Report {
@@ -183,6 +196,7 @@ fn conclude(scenario: &Scenario, seed: u64, world: &World, failures: Vec<String>
         violation: ledger.violation.take(),
         broken: std::mem::take(&mut ledger.broken),
         coverage,
+        drawn: std::mem::take(&mut ledger.drawn),
         trace: std::mem::take(&mut ledger.trace),
         durations: std::mem::take(&mut ledger.durations),
         answers: std::mem::take(&mut ledger.answers),
@@ -206,15 +220,21 @@ async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>, limit: Du
     world.event(None, "begin", json!({"scenario": scenario.title, "seed": seed}));
     let pods = Pods::new(Arc::clone(world));
     let mut loads = JoinSet::new();
-    for load in scenario.loads.clone() {
-        let pods = pods.clone();
+    let mut picked = Drawn::default();
+    for (place, load) in scenario.loads.iter().cloned().enumerate() {
+        let draws = load.draws(seed, Side::Load, place);
+        picked.loads.push(draws.picked.clone());
+        let pods = pods.drawing(draws);
         loads.spawn_local(async move { load.run(&pods).await });
     }
     let mut faults = JoinSet::new();
-    for fault in scenario.faults.clone() {
+    for (place, fault) in scenario.faults.iter().cloned().enumerate() {
+        let draws = fault.draws(seed, Side::Fault, place);
+        picked.faults.push(draws.picked.clone());
         let world = Arc::clone(world);
-        faults.spawn_local(async move { (fault.name(), fault.run(&world).await) });
+        faults.spawn_local(async move { (fault.name(), fault.run(&world, &draws).await) });
     }
+    world.ledger().drawn = picked;
     let everything = async {
         while loads.join_next().await.is_some() {}
         world.end_loads();

@@ -3,11 +3,12 @@
 
 pub mod catalogue;
 mod key;
+pub mod part;
 mod reader;
 pub mod registry;
 pub mod schema;
 pub mod template;
-mod values;
+pub(crate) mod values;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use crate::fault::{self, Fault};
 use crate::load::{self, Load};
 use crate::random::{Amount, Random};
 pub use key::{Default, Key, Takes};
+use part::Part;
 pub use reader::{Reader, keys_of, suggestion};
-use registry::Kind;
 pub use values::duration;
 
 /// A scenario has a few kilobytes.
@@ -150,10 +151,6 @@ fn has_sources(why: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn all<T: ?Sized>(kinds: &'static [Kind<T>], tables: Vec<Reader<'_>>) -> Result<Vec<Arc<T>>, Error> {
-    tables.into_iter().map(|table| registry::read(kinds, table)).collect()
-}
-
 /// A scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -170,9 +167,9 @@ pub struct Scenario {
     /// What is simulated.
     pub cluster: Size,
     /// What the cluster does.
-    pub loads: Vec<Arc<dyn Load>>,
+    pub loads: Vec<Part<dyn Load>>,
     /// What goes wrong.
-    pub faults: Vec<Arc<dyn Fault>>,
+    pub faults: Vec<Part<dyn Fault>>,
     /// What must hold in the end.
     pub expectations: Vec<Arc<dyn Expectation>>,
 }
@@ -202,9 +199,15 @@ impl Scenario {
         let scenario = root.whole(|root| {
             let cluster = root.table("cluster")?.whole(Size::read)?;
             root.with_nodes(cluster.least_nodes());
-            let loads = all(load::KINDS, root.tables("load")?)?;
-            let faults = all(fault::KINDS, root.tables("fault")?)?;
-            let expectations = all(expect::KINDS, root.tables("expect")?)?;
+            let loads = root.tables("load")?.into_iter();
+            let loads = loads.map(|table| Part::read(load::KINDS, load::only, table));
+            let loads = loads.collect::<Result<_, _>>()?;
+            let faults = root.tables("fault")?.into_iter();
+            let faults = faults.map(|table| Part::read(fault::KINDS, fault::only, table));
+            let faults = faults.collect::<Result<_, _>>()?;
+            let expectations = root.tables("expect")?.into_iter();
+            let expected = |table| registry::read(expect::KINDS, table, |kind, reader| (kind.read)(reader));
+            let expectations = expectations.map(expected).collect::<Result<_, _>>()?;
             let Head { title, why, seed } = Head::read(root)?;
             Ok(Self {
                 name: Path::new(path).with_extension("").display().to_string(),

@@ -69,7 +69,7 @@ impl HostOptions {
     /// [`Error::Lacking`]: no engine answers, or it has no such image.
     pub fn of_image(image: &str) -> Result<Self, Error> {
         containers::look(image)?;
-        Ok(Self { bin_dir: PathBuf::new(), image: Some(image.to_owned()) })
+        Ok(Self { bin_dir: PathBuf::new(), image: Some(image.to_owned()), reported: false })
     }
 
     /// As the command line calls the world.

@@ -9,6 +9,7 @@ use crate::coverage::Coverage;
 use crate::invariant::growth::Running;
 use crate::invariant::history::History;
 use crate::invariant::notices::Notices;
+use crate::run::Drawn;
 
 /// How far a sandbox is, as its runtime knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +98,8 @@ pub struct Ledger {
     troubled: BTreeMap<usize, usize>,
     /// How often faults struck that no emulator counts, by operation.
     pub strikes: Coverage,
+    /// What each load and fault has drawn.
+    pub(crate) drawn: Drawn,
     /// What calls have answered.
     pub(crate) history: History,
     /// What the monitor was told.
