@@ -9,7 +9,7 @@ use nuage_emulator::http::{PeerCertificate, in_process};
 use nuage_emulator::node;
 use nuage_emulator::vsd::client::Client;
 use nuage_emulator::vsd::policy::{self, Domain, Traffic};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::Load;
