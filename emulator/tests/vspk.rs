@@ -102,6 +102,7 @@ async fn the_sdk_logs_in_with_a_certificate() {
         empty: false,
         nodes: 1,
         persist: false,
+        dataplane: false,
         vrs_tcp: false,
         vrs_tls: false,
         reach: Reach::default(),

@@ -24,6 +24,7 @@ impl Sockets {
             empty: false,
             nodes: 1,
             persist: false,
+            dataplane: false,
             vrs_tcp: true,
             vrs_tls: true,
             reach: Reach::default(),

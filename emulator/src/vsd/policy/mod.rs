@@ -17,6 +17,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 pub use read::read;
+pub(crate) use read::{endpoints_at, read_at};
+pub(crate) use rule::WITH_PORTS;
 pub use rule::{Action, Place, Ports, Rule, Traffic};
 
 /// An address that sends or receives.
@@ -155,6 +157,24 @@ impl Domain {
                 template.rules.sort_by(|a, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
             }
         }
+    }
+
+    /// The templates of a direction, in their order.
+    pub(crate) fn templates(&self, direction: Direction) -> &[Template] {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+
+    /// The ranges of a network macro, or of a group of them; none of any other place.
+    pub(crate) fn ranges(&self, place: &Place) -> Vec<IpNet> {
+        let members = match place {
+            Place::Macro(id) => vec![id],
+            Place::MacroGroup(id) => self.macro_groups.get(id).into_iter().flatten().collect(),
+            _ => Vec::new(),
+        };
+        members.into_iter().filter_map(|id| self.macros.get(id).copied()).collect()
     }
 
     /// May `from` talk to `to`, and what decides it.

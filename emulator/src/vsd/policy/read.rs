@@ -1,7 +1,7 @@
 //! Gets what decides in a domain over the REST API. Only reads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use serde_json::Value;
@@ -16,14 +16,42 @@ use crate::vsd::client::{Client, Error, id};
 /// Any of [`Error`]; [`Error::Missing`] also where more than one may be meant.
 pub async fn read(client: &Client, enterprise: Option<&str>, name: Option<&str>) -> Result<Domain, Error> {
     let (path, found) = pick(client, enterprise, name).await?;
-    let mut domain = Domain { name: text(&found, "name"), ..Domain::default() };
-    domain.ingress = templates(client, &path, "ingress").await?;
-    domain.egress = templates(client, &path, "egress").await?;
-    let owner = format!("enterprises/{}", text(&found, "parentID"));
+    read_at(client, &path, &found).await
+}
+
+/// What decides in the domain that is found at a path.
+///
+/// # Errors
+/// Any of [`Error`].
+pub(crate) async fn read_at(client: &Client, path: &str, found: &Value) -> Result<Domain, Error> {
+    let mut domain = Domain { name: text(found, "name"), ..Domain::default() };
+    domain.ingress = templates(client, path, "ingress").await?;
+    domain.egress = templates(client, path, "egress").await?;
+    let owner = format!("enterprises/{}", text(found, "parentID"));
     macros(client, &owner, &mut domain).await?;
-    domain.endpoints = endpoints(client, &path).await?;
+    domain.endpoints = endpoints(client, path).await?;
     domain.sort();
     Ok(domain)
+}
+
+/// The container in the domain at `path` that has an address: one endpoint for each address that it has.
+///
+/// # Errors
+/// Any of [`Error`].
+pub(crate) async fn endpoints_at(
+    client: &Client,
+    path: &str,
+    address: Ipv4Addr,
+) -> Result<Vec<Endpoint>, Error> {
+    let found =
+        client.find(&format!("{path}/containerinterfaces"), "IPAddress", &address.to_string()).await?;
+    let Some(interface) = found else { return Ok(Vec::new()) };
+    let port = text(&interface, "VPortID");
+    let mut groups = BTreeMap::new();
+    for group in client.list(&format!("vports/{port}/policygroups"), None).await? {
+        groups.entry(port.clone()).or_insert_with(BTreeSet::new).insert(id(&group)?.to_owned());
+    }
+    both(&interface, &BTreeMap::new(), &groups)
 }
 
 async fn pick(

@@ -172,6 +172,7 @@ fn emulate(directory: &Path, nodes: usize) -> Result<(Runtime, EmulatedSite, Vec
         empty: false,
         nodes: u16::try_from(nodes).unwrap_or(u16::MAX),
         persist: false,
+        dataplane: false,
         vrs_tcp: false,
         vrs_tls: false,
         reach: Reach::default(),
