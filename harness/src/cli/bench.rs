@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{HOLDS, run::write, say};
-use crate::bench::{Figures, audit, cni, ovsdb, scale, vsd};
+use crate::bench::{Figures, audit, cni, dataplane, ovsdb, scale, vsd};
 use crate::error::Error;
 
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,8 @@ enum What {
     Ovsdb(ovsdb::Options),
     /// The VSD beside a bare axum route, and what objects, pollers and a disk cost it
     Vsd(vsd::Options),
+    /// Packets between containers of `emulator up --dataplane` beside a plain bridge (Linux, root)
+    Dataplane(dataplane::Options),
     /// The simulator itself: how a cluster's size tells in time and memory
     Scale(scale::Options),
 }
@@ -35,6 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         What::Audit => audit::run()?,
         What::Ovsdb(options) => ovsdb::run(options)?,
         What::Vsd(options) => vsd::run(options)?,
+        What::Dataplane(options) => dataplane::run(options)?,
         What::Scale(options) => scale::run(options)?,
     };
     figures.lines().iter().for_each(|line| say(line));
