@@ -194,6 +194,8 @@ fn each_habit_of_a_runtime_is_seen_and_none_leaves_anything() {
     assert_eq!((count(&early, "del_during_add"), count(&early, "added")), (4, 4));
     assert_eq!(habit("del_without_add", "").dels - ALIVE_DELS, 4 * 3);
     assert_eq!(habit("seven_dels", "").dels - ALIVE_DELS, 4 * 7);
+    let bare = habit("no_infra_id", "");
+    assert_eq!((count(&bare, "added"), bare.dels - ALIVE_DELS), (4, 4 * 2));
     let checked = habit("check_after_add", "");
     assert!(events(&checked, "check").iter().all(|check| check["error"].is_null()));
     assert_eq!(count(&checked, "check"), 4);

@@ -136,6 +136,13 @@ impl Faults {
         self.0.on.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether no fault is on but those of these names.
+    pub fn quiet_but(&self, names: &[&str]) -> bool {
+        let now = Instant::now();
+        let strange = |active: &Active| !active.is_over(now) && !names.contains(&active.definition.name);
+        self.quiet() || !self.state().active.iter().any(strange)
+    }
+
     /// Turns a fault on and returns what turns this one off again.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ mod services;
 mod slots;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -74,13 +74,23 @@ impl fmt::Debug for MonitorOptions {
     }
 }
 
+/// Is told of each pod that the monitor is told is gone, by namespace and name, as often as it is told. Must not wait.
+pub type Observer = Box<dyn Fn(&str, &str) + Send>;
+
 /// An emulated monitor. Clones share what it knows.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Monitor {
     places: Arc<Places>,
     rules: Arc<Rules>,
     /// Held by the request that is served, while the fault is on that serves one after the other.
     one: Arc<Gate<()>>,
+    observer: Arc<Mutex<Option<Observer>>>,
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Monitor").field(&self.places).finish()
+    }
 }
 
 impl Monitor {
@@ -96,7 +106,12 @@ impl Monitor {
             (options.faults, options.autoscale),
             blocks,
         );
-        Self { places: Arc::new(places), rules: Arc::default(), one: Arc::default() }
+        Self {
+            places: Arc::new(places),
+            rules: Arc::default(),
+            one: Arc::default(),
+            observer: Arc::default(),
+        }
     }
 
     /// Follows the cluster, if there is one: each namespace gets its place, and loses it when it has gone; policies and
@@ -156,6 +171,17 @@ impl Monitor {
             tracing::info!(namespace, %error, "no place yet");
         }
         self.apply(self.rules.namespace(namespace, Some(object.clone()))).await;
+    }
+
+    /// Lets `observer` know from now on which pods the monitor is told are gone. For invariants, from inside this process.
+    pub fn observe(&self, observer: Observer) {
+        *self.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(observer);
+    }
+
+    fn gone(&self, namespace: &str, pod: &str) {
+        if let Some(observer) = &*self.observer.lock().unwrap_or_else(PoisonError::into_inner) {
+            observer(namespace, pod);
+        }
     }
 
     /// Its REST API: `/namespaces/{namespace}/pods` and `/namespaces/{namespace}/pods/{pod}`. Who asks must have
@@ -223,6 +249,7 @@ impl Monitor {
         let places = &self.places;
         match ask {
             Ask::Gone { pod } => {
+                self.gone(namespace, &pod);
                 let by_name = places.strikes("monitor.counts_names", caller);
                 places.leave(namespace, &pod, by_name).await;
                 subnet("", &Value::Null)

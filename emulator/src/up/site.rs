@@ -77,6 +77,8 @@ pub struct Parts {
     pub kube: Option<Kube>,
     /// The Mesos agents by their nodes' names, if they run.
     pub agents: Vec<(String, Mesos)>,
+    /// The monitor, if it runs.
+    pub monitor: Option<Monitor>,
     /// The faults of all of them.
     pub faults: Faults,
 }
@@ -148,7 +150,7 @@ impl Site {
         let ground = Ground::of(&directory, options)?;
         let (switches, agents) = (Vec::new(), Vec::new());
         let faults = ground.faults.clone();
-        let parts = Parts { switches, vsd: None, kube: None, agents, faults };
+        let parts = Parts { switches, vsd: None, kube: None, agents, monitor: None, faults };
         let (tasks, sockets, endpoints) = (JoinSet::new(), Vec::new(), Map::new());
         let mut site = Self { tasks, sockets, endpoints, directory, parts, fabric: None };
         match site.start_parts(options, &ground).await {
@@ -169,12 +171,13 @@ impl Site {
         let vsd = self.start_vsd(options, ground).await?;
         self.start_controllers(options, ground, (&switches, vsd.as_ref()))?;
         let kube = self.start_kube(options, ground).await?;
-        self.start_monitor(options, ground, vsd.as_ref(), kube.as_ref()).await?;
+        let monitor = self.start_monitor(options, ground, vsd.as_ref(), kube.as_ref()).await?;
         let (agents, told) = self.start_agents(options, ground).await?.into_iter().unzip();
         self.write_nodes(options, ground, kube.as_ref(), told)?;
         self.start_plane(ground, &switches, vsd.as_ref()).await?;
         let switches: Vec<_> = switches.into_iter().map(|switch| (switch.name, switch.vrs)).collect();
-        self.parts = Parts { switches: switches.clone(), vsd, kube, agents, faults: ground.faults.clone() };
+        let faults = ground.faults.clone();
+        self.parts = Parts { switches: switches.clone(), vsd, kube, agents, monitor, faults };
         self.start_admin(ground, switches)?;
         self.write_endpoints()
     }
@@ -396,9 +399,9 @@ impl Site {
         ground: &Ground,
         vsd: Option<&Vsd>,
         kube: Option<&Kube>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Monitor>, Error> {
         if !options.components.contains(&Component::Monitor) {
-            return Ok(());
+            return Ok(None);
         }
         let monitor = Monitor::new(MonitorOptions {
             vsd: vsd.map(|vsd| internal(vsd, ground)).ok_or_else(|| needs("monitor", "vsd"))?,
@@ -413,9 +416,10 @@ impl Site {
         });
         let front = || ground.front(Api::Monitor, ClientCertificate::Required);
         let address = self.serve(options, 9443, front, &monitor.router()).await?;
-        self.run(async move { monitor.run().await });
+        let following = monitor.clone();
+        self.run(async move { following.run().await });
         self.endpoints.insert("monitor".into(), json!(format!("https://{address}")));
-        Ok(())
+        Ok(Some(monitor))
     }
 
     async fn start_kube(&mut self, options: &Options, ground: &Ground) -> Result<Option<Kube>, Error> {

@@ -49,6 +49,9 @@ pub(super) struct Engine {
     pub(super) disk: Option<Disk>,
     /// The API keys of each user.
     pub(super) keys: BTreeMap<Uuid, Vec<Key>>,
+    /// When machines that are on their way out are to go, in milliseconds since 1970. One that stays after all may be
+    /// among them.
+    pub(super) going: BTreeMap<Uuid, u64>,
     pub(super) entropy: Entropy,
     pub(super) clock: Clock,
     /// Who makes the current change.
@@ -77,6 +80,7 @@ impl Engine {
             numbers,
             disk: None,
             keys,
+            going: BTreeMap::new(),
             entropy,
             clock,
             actor: SYSTEM_USER,

@@ -117,6 +117,7 @@ pub const KINDS: &[Kind<dyn Fault>] = &[
     struck!("kubelet.del_without_add"),
     struck!("kubelet.forgets"),
     struck!("kubelet.seven_dels"),
+    struck!("kubelet.no_infra_id"),
     struck!("kubelet.check_after_add"),
     clock::KIND,
     kill::KIND,

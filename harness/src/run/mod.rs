@@ -185,7 +185,8 @@ async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>, limit: Du
             }
         }
         if !scenario.faults.is_empty() {
-            failures.extend(liveness::check(world, &pods).await);
+            let audited = scenario.expectations.iter().any(|expectation| expectation.is_the_audits());
+            failures.extend(liveness::check(world, &pods, audited).await);
         }
         for expectation in &scenario.expectations {
             failures.extend(expectation.check(world).await.err());

@@ -11,6 +11,7 @@ mod instantiate;
 mod interface;
 mod job;
 mod l2domain;
+mod linger;
 mod machine;
 mod macros;
 mod metadata;
@@ -35,6 +36,7 @@ use super::model::Name;
 use super::store::{Ids, Object};
 
 pub(super) use enterprise::{CSP, seed as seed_enterprise};
+pub(super) use linger::{purge, take_up};
 pub(super) use platform::{ROOT_GROUP, seed as seed_platform};
 pub(super) use template::ask_if_used;
 pub(super) use user::{CSPROOT, me, seed as seed_user};

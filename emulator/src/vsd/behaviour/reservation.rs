@@ -169,13 +169,13 @@ fn same_mac(object: &Object, mac: Option<&str>) -> bool {
     object.text("MAC").zip(mac).is_some_and(|(kept, mac)| kept.eq_ignore_ascii_case(mac))
 }
 
-/// Marks the machine reservations of an interface's addresses as assigned, or as free again.
-pub(super) fn mark(engine: &mut Engine, interface: &Object, assigned: bool) {
+/// Writes the state of the machine reservations of an interface's addresses: `ASSIGNED`, `ASSIGNED_DELETE_PENDING` or
+/// `UNASSIGNED`.
+pub(super) fn mark(engine: &mut Engine, interface: &Object, state: &str) {
     let Some(network) = interface.reference("attachedNetworkID") else { return };
     if engine.store.below(network, "vmipreservation").is_empty() {
         return;
     }
-    let state = if assigned { "ASSIGNED" } else { "UNASSIGNED" };
     for attribute in ["IPAddress", "IPv6Address"] {
         let address = interface.text(attribute).and_then(|text| text.parse::<IpAddr>().ok());
         let found = reservations(engine, network)

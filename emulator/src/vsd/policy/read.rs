@@ -34,7 +34,7 @@ pub(crate) async fn read_at(client: &Client, path: &str, found: &Value) -> Resul
     Ok(domain)
 }
 
-/// The container in the domain at `path` that has an address: one endpoint for each address that it has.
+/// Who in the domain at `path` has an address, container or virtual machine: one endpoint for each address that he has.
 ///
 /// # Errors
 /// Any of [`Error`].
@@ -43,15 +43,19 @@ pub(crate) async fn endpoints_at(
     path: &str,
     address: Ipv4Addr,
 ) -> Result<Vec<Endpoint>, Error> {
-    let found =
-        client.find(&format!("{path}/containerinterfaces"), "IPAddress", &address.to_string()).await?;
-    let Some(interface) = found else { return Ok(Vec::new()) };
-    let port = text(&interface, "VPortID");
-    let mut groups = BTreeMap::new();
-    for group in client.list(&format!("vports/{port}/policygroups"), None).await? {
-        groups.entry(port.clone()).or_insert_with(BTreeSet::new).insert(id(&group)?.to_owned());
+    for kind in ["container", "vm"] {
+        let interfaces = format!("{path}/{kind}interfaces");
+        let Some(interface) = client.find(&interfaces, "IPAddress", &address.to_string()).await? else {
+            continue;
+        };
+        let port = text(&interface, "VPortID");
+        let mut groups = BTreeMap::new();
+        for group in client.list(&format!("vports/{port}/policygroups"), None).await? {
+            groups.entry(port.clone()).or_insert_with(BTreeSet::new).insert(id(&group)?.to_owned());
+        }
+        return both(&interface, &BTreeMap::new(), &groups);
     }
-    both(&interface, &BTreeMap::new(), &groups)
+    Ok(Vec::new())
 }
 
 async fn pick(

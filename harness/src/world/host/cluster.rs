@@ -64,6 +64,8 @@ impl World {
             controllers: JoinSet::new(),
             ground: Some(Ground::new(options, &site.directories)),
         };
-        Ok(Self::of(parts, Tampering::default()))
+        let world = Self::of(parts, Tampering::default());
+        world.watch_notices(&emulators.monitor.ok_or_else(missing)?);
+        Ok(world)
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::coverage::Coverage;
+use crate::invariant::growth::Running;
 use crate::invariant::history::History;
+use crate::invariant::notices::Notices;
 
 /// How far a sandbox is, as its runtime knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +96,10 @@ pub struct Ledger {
     pub strikes: Coverage,
     /// What calls have answered.
     pub(crate) history: History,
+    /// What the monitor was told.
+    pub(crate) notices: Notices,
+    /// Which calls run.
+    pub(crate) running: Running,
     /// How often something began to be wrong, faults or a switch that stopped.
     pub(super) unrest: u64,
 }

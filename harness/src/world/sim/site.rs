@@ -98,7 +98,8 @@ impl World {
             (MONITOR.to_owned(), service(monitor.router(), Api::Monitor, &monitor_up)),
         ]);
         let mut controllers = JoinSet::new();
-        controllers.spawn(async move { monitor.run().await });
+        let following = monitor.clone();
+        controllers.spawn(async move { following.run().await });
         let mut nodes = Vec::new();
         let mirror = Arc::new(Mutex::new(Mirror::new(cluster.nodes)));
         for number in 1..=cluster.nodes {
@@ -127,6 +128,7 @@ impl World {
             tampering,
         );
         (0..world.nodes.len()).for_each(|node| world.begin_boot(node));
+        world.watch_notices(&monitor);
         Ok(world)
     }
 }
