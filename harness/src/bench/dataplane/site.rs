@@ -82,13 +82,8 @@ impl Lab {
         let domain = String::new();
         let mut lab = Self { site: Some(site), directory, vsd, domain, namespaces, pods, plain };
         let found = lab.vsd.find("domains", "name", node::DOMAIN).await.map_err(|error| refused(&error))?;
-        lab.domain = found
-            .as_ref()
-            .map(id)
-            .transpose()
-            .map_err(|error| refused(&error))?
-            .unwrap_or_default()
-            .to_owned();
+        let domain = found.as_ref().map(id).transpose().map_err(|error| refused(&error))?;
+        lab.domain = domain.map(str::to_owned).unwrap_or_default();
         lab.plain()?;
         Ok(lab)
     }
