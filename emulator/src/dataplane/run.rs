@@ -33,11 +33,12 @@ const WAITING: usize = 1024;
 /// Reading the VSD again takes at most this part of the time: a site with many domains must not be read all the time.
 const REST: u32 = 4;
 /// What in the VSD is about packets.
-const WATCHED: [&str; 15] = [
+const WATCHED: [&str; 16] = [
     "containerinterface",
     "vminterface",
     "hostinterface",
     "policygroup",
+    "pgexpression",
     "ingressacltemplate",
     "ingressaclentrytemplate",
     "egressacltemplate",

@@ -2,6 +2,7 @@
 //! services, network policies and events with get, list, watch, create, update, patch and delete. Runs no pod, forwards nothing.
 
 mod discovery;
+mod protobuf;
 mod request;
 mod selector;
 mod status;
@@ -24,7 +25,7 @@ pub use status::Status;
 use store::{Key, Resource, Store};
 
 /// The addresses of services, as kubeadm gives them out.
-const SERVICES: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 96, 0, 0), 12);
+pub(crate) const SERVICES: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 96, 0, 0), 12);
 
 /// The API server. Clones are handles of the same one.
 #[derive(Clone)]

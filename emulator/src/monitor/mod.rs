@@ -3,6 +3,7 @@
 //! who presented no certificate.
 
 mod ask;
+mod base;
 mod blocks;
 mod cluster;
 mod enforce;
@@ -13,6 +14,7 @@ mod selector;
 mod services;
 mod slots;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,8 +29,10 @@ use http::{HeaderValue, StatusCode};
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 use tokio::sync::Mutex as Gate;
+use tokio::time::sleep;
 
 use self::ask::Ask;
+use self::base::Base;
 use self::blocks::Blocks;
 use self::cluster::{Cluster, Follower, News};
 use self::place::{Places, uid};
@@ -40,6 +44,8 @@ use crate::vsd::client::Client;
 
 /// How long an answer may take, the VSD's part included.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long until what could not be done for a namespace is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// The largest request body that is read, in bytes; the plugin's has about a hundred.
 const LARGEST_BODY: usize = 64 * 1024;
 /// The longest name of a namespace: it is a DNS label.
@@ -82,6 +88,7 @@ pub type Observer = Box<dyn Fn(&str, &str) + Send>;
 pub struct Monitor {
     places: Arc<Places>,
     rules: Arc<Rules>,
+    base: Arc<Base>,
     /// Held by the request that is served, while the fault is on that serves one after the other.
     one: Arc<Gate<()>>,
     observer: Arc<Mutex<Option<Observer>>>,
@@ -109,6 +116,7 @@ impl Monitor {
         Self {
             places: Arc::new(places),
             rules: Arc::default(),
+            base: Arc::default(),
             one: Arc::default(),
             observer: Arc::default(),
         }
@@ -127,29 +135,52 @@ impl Monitor {
     }
 
     async fn namespaces(&self, mut namespaces: Follower) {
+        // Those whose ACLs are not as they should be: `None` for one that has gone.
+        let mut pending: BTreeMap<String, Option<Value>> = BTreeMap::new();
         loop {
-            match namespaces.next().await {
-                // There always are some: an empty list is no answer.
-                News::All(all) if all.is_empty() => {}
-                News::All(all) => {
-                    let there: Vec<&str> = all.iter().filter_map(name).collect();
-                    // Those that went while nobody looked, before a restart too.
-                    let known = self.places.left_over().await.unwrap_or_else(|_| self.places.all());
-                    for known in known.iter().filter(|known| !there.contains(&known.as_str())) {
-                        self.lose(known).await;
+            tokio::select! {
+                biased;
+                news = namespaces.next() => self.take_in(news, &mut pending).await,
+                () = sleep(AGAIN), if !pending.is_empty() => {}
+            }
+            for (namespace, object) in std::mem::take(&mut pending) {
+                let done = match &object {
+                    Some(object) => {
+                        base::prepare(&self.places, &self.rules, &self.base, (&namespace, object)).await
                     }
-                    for namespace in &all {
-                        self.prepare(namespace).await;
-                    }
+                    None => base::forget(&self.places, &self.rules, &self.base, &namespace).await,
+                };
+                if let Err(error) = done {
+                    tracing::info!(namespace, %error, "a namespace has not its ACLs yet");
+                    pending.insert(namespace, object);
                 }
-                News::Put(namespace) => self.prepare(&namespace).await,
-                News::Gone(namespace) => self.lose(name(&namespace).unwrap_or_default()).await,
             }
         }
     }
 
-    async fn lose(&self, namespace: &str) {
+    async fn take_in(&self, news: News, pending: &mut BTreeMap<String, Option<Value>>) {
+        match news {
+            // There always are some: an empty list is no answer.
+            News::All(all) if all.is_empty() => {}
+            News::All(all) => {
+                let there: Vec<&str> = all.iter().filter_map(name).collect();
+                // Those that went while nobody looked, before a restart too.
+                let known = self.places.left_over().await.unwrap_or_else(|_| self.places.all());
+                for known in known.iter().filter(|known| !there.contains(&known.as_str())) {
+                    self.lose(known, pending).await;
+                }
+                for namespace in all {
+                    self.prepare(namespace, pending).await;
+                }
+            }
+            News::Put(namespace) => self.prepare(namespace, pending).await,
+            News::Gone(namespace) => self.lose(name(&namespace).unwrap_or_default(), pending).await,
+        }
+    }
+
+    async fn lose(&self, namespace: &str, pending: &mut BTreeMap<String, Option<Value>>) {
         self.places.doom(namespace);
+        pending.insert(namespace.to_owned(), None);
         self.apply(self.rules.namespace(namespace, None)).await;
     }
 
@@ -163,14 +194,15 @@ impl Monitor {
         }
     }
 
-    async fn prepare(&self, object: &Value) {
-        let Some(namespace) = name(object).filter(|name| is_label(name)) else { return };
+    async fn prepare(&self, object: Value, pending: &mut BTreeMap<String, Option<Value>>) {
+        let Some(namespace) = name(&object).filter(|name| is_label(name)) else { return };
         self.places.spare(namespace);
         // Whoever asks for a pod of it tries again.
         if let Err(error) = self.places.ensure(namespace, &Caller::default()).await {
             tracing::info!(namespace, %error, "no place yet");
         }
         self.apply(self.rules.namespace(namespace, Some(object.clone()))).await;
+        pending.insert(namespace.to_owned(), Some(object));
     }
 
     /// Lets `observer` know from now on which pods the monitor is told are gone. For invariants, from inside this process.

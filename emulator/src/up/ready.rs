@@ -1,5 +1,5 @@
-//! What the ready-made domain needs so that packets pass: the product's cluster has templates that allow everything until
-//! somebody says otherwise, while a domain without any lets nothing through. Never touches a domain that has templates.
+//! What the ready-made domain needs so that packets pass on a site whose monitor does not say who may talk to whom: a domain
+//! without templates lets nothing through. Never touches a domain that has templates.
 
 use serde_json::json;
 

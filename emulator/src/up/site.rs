@@ -33,7 +33,7 @@ use crate::ovsdb::Listener;
 use crate::ovsdb::persist::FileMedium;
 use crate::pki::{Identity, Pki};
 use crate::serve::{ClientCertificate, Front, acceptor, serve};
-use crate::vrs::{Vrs, VrsOptions};
+use crate::vrs::{CONTROLLERS, Vrs, VrsOptions};
 use crate::vsc::{Connecting, Controller, Follower, Stream};
 use crate::vsd::{self, Vsd};
 
@@ -174,7 +174,7 @@ impl Site {
         let monitor = self.start_monitor(options, ground, vsd.as_ref(), kube.as_ref()).await?;
         let (agents, told) = self.start_agents(options, ground).await?.into_iter().unzip();
         self.write_nodes(options, ground, kube.as_ref(), told)?;
-        self.start_plane(ground, &switches, vsd.as_ref()).await?;
+        self.start_plane(ground, &switches, vsd.as_ref(), monitor.is_some()).await?;
         let switches: Vec<_> = switches.into_iter().map(|switch| (switch.name, switch.vrs)).collect();
         let faults = ground.faults.clone();
         self.parts = Parts { switches: switches.clone(), vsd, kube, agents, monitor, faults };
@@ -198,7 +198,13 @@ impl Site {
             if let Some(program) = self.fabric.as_ref().and_then(|fabric| fabric.program(&switch.name)) {
                 controller = controller.programming(program);
             }
-            self.start_controller(switch, controller, ground);
+            if !options.standby {
+                self.start_controller(switch, controller, ground);
+                continue;
+            }
+            for target in CONTROLLERS {
+                self.start_controller(switch, controller.clone().taking_turns(target), ground);
+            }
         }
         self.run(async move { match follower.run().await {} });
         Ok(())
@@ -210,10 +216,13 @@ impl Site {
         ground: &Ground,
         switches: &[Switch],
         vsd: Option<&Vsd>,
+        has_monitor: bool,
     ) -> Result<(), Error> {
         let Some((fabric, vsd)) = self.fabric.as_mut().zip(vsd) else { return Ok(()) };
         let client = vsd::client::Client::new(internal(vsd, ground), VSD_URL);
-        ready::open_domain(&client).await?;
+        if !has_monitor {
+            ready::open_domain(&client).await?;
+        }
         let sockets: BTreeMap<String, PathBuf> =
             switches.iter().map(|switch| (switch.name.clone(), switch.socket.clone())).collect();
         let connect = move |node: &str| to_socket(sockets.get(node).cloned().unwrap_or_default());
@@ -302,7 +311,8 @@ impl Site {
                 node["netns"] = json!(path);
             }
             if options.components.contains(&Component::Vrs) {
-                let vrs_options = VrsOptions { empty: options.empty, system_id: name.clone() };
+                let (empty, standby) = (options.empty, options.standby);
+                let vrs_options = VrsOptions { empty, system_id: name.clone(), standby };
                 let vrs = self.open_switch(options, ground, &vrs_options)?;
                 vrs.server().set_faults(SwitchFaults::new(ground.faults.clone(), &name));
                 let socket = place.join("db.sock");

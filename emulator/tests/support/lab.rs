@@ -112,6 +112,7 @@ impl Lab {
             nodes,
             persist: false,
             dataplane: true,
+            standby: false,
             vrs_tcp: false,
             vrs_tls: false,
             reach: Reach::default(),

@@ -142,7 +142,7 @@ async fn a_machine_keeps_its_address_when_it_migrates_whichever_switch_tells_fir
     for destination_first in [true, false] {
         let world = world();
         world.start_vm(&nothing()).await;
-        let options = VrsOptions { empty: false, system_id: "node-2".to_owned() };
+        let options = VrsOptions { system_id: "node-2".to_owned(), ..VrsOptions::default() };
         let other = Vrs::new(Entropy::seeded(3), &options).unwrap();
         let _second = run(Controller::new(peer(&world.vsd, &Faults::default()), URL), &other);
         settled().await;

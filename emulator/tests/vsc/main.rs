@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
+mod failover;
 mod following;
 mod machines;
 mod second_address;
@@ -164,7 +165,7 @@ async fn a_container_of_another_switch_is_taken_over_but_never_removed() {
     let world = world();
     world.add(&Pod::new("a"));
     settled().await;
-    let options = VrsOptions { empty: false, system_id: "node-2".to_owned() };
+    let options = VrsOptions { system_id: "node-2".to_owned(), ..VrsOptions::default() };
     let other = Vrs::new(Entropy::seeded(3), &options).unwrap();
     let _second = run(Controller::new(peer(&world.vsd, &Faults::default()), URL), &other);
     settled().await;
@@ -317,7 +318,7 @@ async fn the_same_events_make_the_same_objects_and_the_same_answers() {
 
 #[tokio::test(start_paused = true)]
 async fn preparing_makes_a_bare_switch_a_vrs_once() {
-    let vrs = Vrs::new(Entropy::seeded(2), &VrsOptions { empty: true, system_id: String::new() }).unwrap();
+    let vrs = Vrs::new(Entropy::seeded(2), &VrsOptions { empty: true, ..VrsOptions::default() }).unwrap();
     let client = Client::spawn(vrs.connect().unwrap(), Limits::default());
     prepare(&client).await.unwrap();
     prepare(&client).await.unwrap();

@@ -96,7 +96,7 @@ pub(crate) fn run(controller: Controller, vrs: &Vrs) -> tokio::task::JoinHandle<
 
 pub(crate) fn world() -> World {
     let (vsd, faults) = (vsd(), Faults::default());
-    let options = VrsOptions { empty: false, system_id: "node-1".to_owned() };
+    let options = VrsOptions { system_id: "node-1".to_owned(), ..VrsOptions::default() };
     let vrs = Vrs::new(Entropy::seeded(2), &options).unwrap();
     let follower = Follower::new(peer(&vsd, &faults), URL);
     let controller = run(Controller::new(peer(&vsd, &faults), URL).following(&follower), &vrs);

@@ -63,7 +63,6 @@ pub(super) const AROUND: &[Definition] = &[
 ];
 
 /// All definitions.
-#[cfg(test)]
 pub(super) fn all() -> impl Iterator<Item = &'static Definition> {
     ALL.iter().chain(AROUND)
 }

@@ -191,6 +191,10 @@ impl Writer<'_> {
             Place::Subnet(id) => vec![self.one_of("subnet", id, end, |here| here.subnet == *id)],
             Place::Zone(id) => vec![self.one_of("zone", id, end, |here| here.zone.as_ref() == Some(id))],
             Place::Group(id) => vec![self.one_of("group", id, end, |here| here.groups.contains(id))],
+            Place::Expression(id) => {
+                let policy = &self.picture.policy;
+                vec![self.one_of("expression", id, end, |here| policy.means(id, here))]
+            }
             Place::SameZone => {
                 let zones = &self.picture.zones;
                 self.same("zones", end, |here| zones.get(here.zone.as_ref()?).copied())

@@ -7,6 +7,8 @@ mod dhcp;
 mod domain;
 mod drafts;
 mod enterprise;
+mod expression;
+mod floating;
 mod instantiate;
 mod interface;
 mod job;
@@ -111,9 +113,8 @@ pub(super) fn of(entity: &str) -> &'static dyn Behaviour {
     match entity {
         "enterprise" => &enterprise::Enterprise,
         "user" => &user::User,
-        "domaintemplate" | "policygrouptemplate" | "redirectiontargettemplate" | "pgexpressiontemplate" => {
-            &template::Template
-        }
+        "domaintemplate" | "policygrouptemplate" | "redirectiontargettemplate" | "qos" => &template::Template,
+        "pgexpression" | "pgexpressiontemplate" => &expression::GroupExpression,
         "zonetemplate" => &zone::ZoneTemplate,
         "subnettemplate" => &subnet::SubnetTemplate,
         "l2domaintemplate" => &l2domain::L2DomainTemplate,
@@ -125,6 +126,8 @@ pub(super) fn of(entity: &str) -> &'static dyn Behaviour {
         "ipreservation" => &reservation::Reservation,
         "vmipreservation" => &reservation::MachineReservation,
         "virtualip" => &reservation::VirtualIp,
+        "floatingip" => &floating::FloatingIp,
+        "sharednetworkresource" => &floating::SharedNetwork,
         "dhcpoption" => &dhcp::DhcpOption,
         "vport" => &vport::Vport,
         "container" => &machine::CONTAINER,

@@ -8,6 +8,7 @@
 //! active template lets nothing through. An answer to traffic that was allowed is not evaluated.
 
 mod explain;
+mod expression;
 mod read;
 mod rule;
 
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+pub use expression::Expression;
 pub use read::read;
 pub(crate) use read::{endpoints_at, read_at};
 pub(crate) use rule::WITH_PORTS;
@@ -94,6 +96,8 @@ pub struct Domain {
     macros: BTreeMap<String, IpNet>,
     /// The members of groups of network macros.
     macro_groups: BTreeMap<String, BTreeSet<String>>,
+    /// Expressions of policy groups by ID, about the IDs of groups.
+    expressions: BTreeMap<String, Expression>,
     /// Who is attached.
     pub endpoints: Vec<Endpoint>,
 }
@@ -167,6 +171,12 @@ impl Domain {
         }
     }
 
+    /// Whether somebody who is attached is meant by an expression of policy groups.
+    pub(crate) fn means(&self, expression: &str, here: &Attachment) -> bool {
+        let expression = self.expressions.get(expression);
+        expression.is_some_and(|expression| expression.holds(&|group: &str| here.groups.contains(group)))
+    }
+
     /// The ranges of a network macro, or of a group of them; none of any other place.
     pub(crate) fn ranges(&self, place: &Place) -> Vec<IpNet> {
         let members = match place {
@@ -230,6 +240,7 @@ impl Domain {
             Place::Subnet(id) => here.is_some_and(|here| here.subnet == *id),
             Place::Zone(id) => here.is_some_and(|here| here.zone.as_ref() == Some(id)),
             Place::Group(id) => here.is_some_and(|here| here.groups.contains(id)),
+            Place::Expression(id) => here.is_some_and(|here| self.means(id, here)),
             Place::Macro(id) => in_macro(id),
             Place::MacroGroup(id) => self.macro_groups.get(id).into_iter().flatten().any(in_macro),
             Place::Nowhere(_) => false,

@@ -67,6 +67,7 @@ impl Lab {
             nodes: 1,
             persist: false,
             dataplane: true,
+            standby: false,
             vrs_tcp: false,
             vrs_tls: false,
             reach: Reach::default(),

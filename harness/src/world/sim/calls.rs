@@ -7,6 +7,7 @@ use std::time::Duration;
 use nuage_cni::{Invocation, Outcome};
 use nuage_emulator::faults::Caller;
 use nuage_emulator::monitor::Monitor;
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::World;
@@ -19,6 +20,7 @@ use crate::invariant::call::{Asked, CallView, Ended, Meanwhile, Promise};
 use crate::invariant::growth::Grown;
 use crate::invariant::history::{Begun, End};
 use crate::invariant::notices::Moment;
+use crate::world::activity::Place;
 #[cfg(target_os = "linux")]
 use crate::world::host;
 
@@ -42,6 +44,9 @@ struct Beginning {
     unrest: u64,
 }
 
+/// What a report says of a call that was killed.
+const KILLED: &str = "killed";
+
 impl World {
     /// Carries out one call of the plugin on a node, as a process of its own; `None`: it was killed after `limit`.
     pub async fn process(&self, node: usize, call: Invocation, limit: Duration) -> Option<Outcome> {
@@ -56,6 +61,7 @@ impl World {
         let kill = planned.or(struck.map(|(_, kill)| ("", kill)));
         let kill = kill.map_or(Kill::After(limit), |(_, kill)| kill);
         let beginning = self.begin_call(node, &asked);
+        let asked_at = self.activity.now();
         let (started, attempts) = (Instant::now(), Attempts::default());
         let mut outcome = self.run_process(node, call, kill, (&caller, &attempts)).await;
         if let (Some(retort), Some(answered)) = (self.retort, outcome.take_if(|_| self.retort.is_some())) {
@@ -64,6 +70,7 @@ impl World {
             outcome = Some(answer);
         }
         let took = started.elapsed();
+        self.keep_call(node, &asked, asked_at, outcome.as_ref());
         self.end_call(node, (&asked, &beginning), outcome.as_ref(), took, attempts.get());
         if outcome.is_none() {
             match (planned, struck) {
@@ -75,6 +82,25 @@ impl World {
         outcome
     }
 
+    /// What a report says of a call.
+    fn keep_call(&self, node: usize, asked: &Asked, begin: u64, outcome: Option<&Outcome>) {
+        let texts = || {
+            let ledger = self.ledger();
+            let pod = ledger.sandbox(node, &asked.sandbox).map(|sandbox| sandbox.pod.clone());
+            let trouble = match outcome {
+                None => KILLED.to_owned(),
+                Some(outcome) if outcome.exit_code == 0 => String::new(),
+                Some(outcome) => {
+                    let error: Value = serde_json::from_slice(&outcome.stdout).unwrap_or_default();
+                    let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
+                    format!("code {}: {} {}", error["code"], text("msg"), text("details"))
+                }
+            };
+            (asked.command.clone(), pod.unwrap_or_default(), trouble)
+        };
+        self.activity.ended(Place::Call, Some(&self.nodes[node].name), begin, texts);
+    }
+
     async fn run_process(
         &self,
         node: usize,
@@ -84,7 +110,7 @@ impl World {
     ) -> Option<Outcome> {
         #[cfg(target_os = "linux")]
         if let Some(ground) = &self.ground {
-            return host::process::run(&ground.bin_dir, call, kill).await;
+            return host::process::run(ground.bin_dir(node), call, kill).await;
         }
         let power_lost = self.runtimes.power_lost(node);
         process::run(|life| self.seams(node, life, caller, attempts), call, kill, power_lost).await
