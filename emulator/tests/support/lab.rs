@@ -225,7 +225,7 @@ impl Lab {
             })),
             insert("Nuage_VM_Table", "v", json!({
                 "vm_uuid": uuid, "vm_name": pod.netns, "nuage_user": "admin", "nuage_enterprise": "acme",
-                "ports": link, "event": 2, "event_type": 0, "state": 1,
+                "type": 4, "ports": link, "event": 2, "event_type": 0, "state": 1,
             })),
         ]);
         assert!(results.iter().all(|result| result.get("error").is_none()), "{results:?}");

@@ -148,7 +148,7 @@ impl Lab {
             })),
             insert("Nuage_VM_Table", "v", json!({
                 "vm_uuid": format!("00000000-0000-0000-0000-{number:012x}"), "vm_name": link, "nuage_user": node::USER,
-                "nuage_enterprise": node::ENTERPRISE, "ports": link, "event": 2, "event_type": 0, "state": 1,
+                "nuage_enterprise": node::ENTERPRISE, "ports": link, "type": 4, "event": 2, "event_type": 0, "state": 1,
             })),
         ]);
         let watch = Stopwatch::start();
