@@ -62,6 +62,17 @@ pub enum Error {
     /// A client of another component.
     #[error("{0}")]
     Client(String),
+    /// This machine, or this user, lacks something.
+    #[error("{0}")]
+    Lacks(&'static str),
+    /// The kernel, or a command that sets it, refused something.
+    #[error("the data plane: {what}: {reason}")]
+    DataPlane {
+        /// What was to be done.
+        what: String,
+        /// What the system said.
+        reason: String,
+    },
 }
 
 impl Error {
@@ -81,13 +92,17 @@ impl Error {
                 Some("--password-file gives it another one; without one --bind stays at 127.0.0.1")
             }
             Self::Certificates(_) => Some("remove DIR/pki to have new ones made"),
+            Self::Lacks(_) => {
+                Some("without --dataplane it runs as any user, on any system, and carries no packets")
+            }
             Self::State { .. } => Some("remove it to begin anew (ovsdb-tool reads the switches' files)"),
             Self::File { .. }
             | Self::Usage(_)
             | Self::Switch(_)
             | Self::Vsd(_)
             | Self::Topology { .. }
-            | Self::Client(_) => None,
+            | Self::Client(_)
+            | Self::DataPlane { .. } => None,
         }
     }
 }

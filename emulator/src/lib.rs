@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod clock;
+mod dataplane;
 pub mod entropy;
 pub mod error;
 pub mod faults;

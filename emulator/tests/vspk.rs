@@ -103,6 +103,7 @@ async fn the_sdk_logs_in_with_a_certificate() {
         nodes: 1,
         standby: false,
         persist: false,
+        dataplane: false,
         vrs_tcp: false,
         vrs_tls: false,
         reach: Reach::default(),

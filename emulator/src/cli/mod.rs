@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   emulator up --dir /tmp/nuage          everything, on free ports, until Ctrl-C
   emulator up --dir /tmp/nuage --only vsd,monitor,kube
+  emulator up --dir /tmp/nuage --nodes 3 --dataplane      as root: containers reach each other
   emulator vsc --vrs unix:/var/run/openvswitch/db.sock --dir /tmp/nuage
   emulator fault on vsc.slow --dir /tmp/nuage --chance 0.5 delay=2s..5s
   emulator vsd import site.toml --dir /tmp/nuage
@@ -76,7 +77,11 @@ pub fn run() -> ExitCode {
     if let Some(hint) = error.hint() {
         let _ = writeln!(out, "hint: {hint}");
     }
-    ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+    ExitCode::from(match error {
+        Error::Usage(_) => 2,
+        Error::Lacks(_) => 4,
+        _ => 1,
+    })
 }
 
 /// Prints a line; a reader that went away is no failure.

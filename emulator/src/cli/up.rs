@@ -37,6 +37,10 @@ pub(super) struct Arguments {
     /// Keep the switches' rows and the VSD's objects in DIR/state. (The Kubernetes API begins anew.)
     #[arg(long)]
     persist: bool,
+    /// Carry packets: each node is a network namespace (endpoints.json names it) whose switch does what its rows say. Needs
+    /// root, Linux, iproute2 and nftables
+    #[arg(long)]
+    dataplane: bool,
     /// Let the switches listen on TCP, too
     #[arg(long)]
     vrs_tcp: bool,
@@ -79,6 +83,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
         nodes: arguments.nodes,
         standby: arguments.standby,
         persist: arguments.persist,
+        dataplane: arguments.dataplane,
         vrs_tcp: arguments.vrs_tcp,
         vrs_tls: arguments.vrs_tls,
         reach: Reach {

@@ -2,6 +2,7 @@
 //! node needs to use them.
 
 pub mod directory;
+mod ready;
 mod site;
 
 use std::collections::BTreeSet;
@@ -61,6 +62,8 @@ pub struct Options {
     pub standby: bool,
     /// Whether the switches' rows and the VSD's objects outlive the process, in `state` below the directory.
     pub persist: bool,
+    /// Whether packets are carried: each node is a network namespace of its own.
+    pub dataplane: bool,
     /// Whether the switches listen on TCP, too.
     pub vrs_tcp: bool,
     /// Whether the switches listen on TLS, too, for clients with a certificate of the site's authority.

@@ -1,11 +1,13 @@
 //! Starting the parts in the order of their needs, and writing down where they are. Everything runs in tasks that end with
 //! the [`Site`].
 
+use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use axum::Router;
 use ipnet::Ipv4Net;
@@ -15,8 +17,9 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 use super::directory::{Directory, make, write_secret};
-use super::{Component, Options, Ports};
+use super::{Component, Options, Ports, ready};
 use crate::clock::Clock;
+use crate::dataplane::Fabric;
 use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::faults::http::{Api, layered};
@@ -31,7 +34,7 @@ use crate::ovsdb::persist::FileMedium;
 use crate::pki::{Identity, Pki};
 use crate::serve::{ClientCertificate, Front, acceptor, serve};
 use crate::vrs::{CONTROLLERS, Vrs, VrsOptions};
-use crate::vsc::{Controller, Follower, Stream};
+use crate::vsc::{Connecting, Controller, Follower, Stream};
 use crate::vsd::{self, Vsd};
 
 /// What a client inside this process calls the VSD: the authority is never resolved.
@@ -60,6 +63,7 @@ pub struct Site {
     endpoints: Map<String, Value>,
     directory: Directory,
     parts: Parts,
+    fabric: Option<Fabric>,
 }
 
 /// The running parts, for who started the site in his own process and looks at it from inside.
@@ -98,6 +102,20 @@ struct Ground {
 }
 
 impl Ground {
+    fn of(directory: &Directory, options: &Options) -> Result<Self, Error> {
+        let pki = directory.path.join("pki");
+        if let Some(authority) = &options.reach.authority {
+            Pki::adopt(authority, &pki)?;
+        }
+        let pki = Pki::open(&pki)?;
+        let (names, addresses) = (&options.reach.names, [IpAddr::from([127, 0, 0, 1]), options.bind]);
+        let server = pki.server(names, &addresses)?;
+        let untrusted = Pki::unknown()?.server(names, &addresses)?;
+        let entropy = Entropy::seeded(seed()?);
+        let faults = Faults::new(Entropy::seeded(entropy.next()));
+        Ok(Self { pki, server, untrusted, clock: Clock::System, entropy, faults })
+    }
+
     /// Something that nobody guesses.
     fn secret(&self) -> String {
         format!("{:016x}{:016x}", self.entropy.next(), self.entropy.next())
@@ -125,50 +143,94 @@ impl Site {
         if !options.bind.is_loopback() && has_default_password {
             return Err(Error::DefaultPassword(options.bind));
         }
+        if options.dataplane && !options.components.is_superset(&[Component::Vrs, Component::Vsd].into()) {
+            return Err(Error::Usage("--dataplane needs the parts vrs and vsd".to_owned()));
+        }
         let directory = Directory::take(&options.directory)?;
-        let pki = directory.path.join("pki");
-        if let Some(authority) = &options.reach.authority {
-            Pki::adopt(authority, &pki)?;
-        }
-        let pki = Pki::open(&pki)?;
-        let (names, addresses) = (&options.reach.names, [IpAddr::from([127, 0, 0, 1]), options.bind]);
-        let server = pki.server(names, &addresses)?;
-        let untrusted = Pki::unknown()?.server(names, &addresses)?;
-        let entropy = Entropy::seeded(seed()?);
-        let faults = Faults::new(Entropy::seeded(entropy.next()));
+        let ground = Ground::of(&directory, options)?;
         let (switches, agents) = (Vec::new(), Vec::new());
-        let parts = Parts { switches, vsd: None, kube: None, agents, monitor: None, faults: faults.clone() };
-        let ground = Ground { pki, server, untrusted, clock: Clock::System, entropy, faults };
+        let faults = ground.faults.clone();
+        let parts = Parts { switches, vsd: None, kube: None, agents, monitor: None, faults };
         let (tasks, sockets, endpoints) = (JoinSet::new(), Vec::new(), Map::new());
-        let mut site = Self { tasks, sockets, endpoints, directory, parts };
-
-        let switches = site.start_switches(options, &ground).await?;
-        let vsd = site.start_vsd(options, &ground).await?;
-        if options.components.contains(&Component::Vsc) {
-            let http = vsd.as_ref().map(|vsd| internal(vsd, &ground)).ok_or_else(|| needs("vsc", "vsd"))?;
-            let follower = Follower::new(http.clone(), VSD_URL);
-            for switch in &switches {
-                let controller = Controller::new(http.clone(), VSD_URL).following(&follower);
-                if !options.standby {
-                    site.start_controller(switch, controller, &ground);
-                    continue;
-                }
-                for target in CONTROLLERS {
-                    site.start_controller(switch, controller.clone().taking_turns(target), &ground);
-                }
+        let mut site = Self { tasks, sockets, endpoints, directory, parts, fabric: None };
+        match site.start_parts(options, &ground).await {
+            Ok(()) => Ok(site),
+            Err(error) => {
+                site.stop().await;
+                Err(error)
             }
-            site.run(async move { match follower.run().await {} });
         }
-        let kube = site.start_kube(options, &ground).await?;
-        let monitor = site.start_monitor(options, &ground, vsd.as_ref(), kube.as_ref()).await?;
-        let (agents, told) = site.start_agents(options, &ground).await?.into_iter().unzip();
-        site.write_nodes(options, &ground, kube.as_ref(), told)?;
+    }
+
+    async fn start_parts(&mut self, options: &Options, ground: &Ground) -> Result<(), Error> {
+        if options.dataplane {
+            let names: Vec<String> = (1..=options.nodes).map(node_name).collect();
+            self.fabric = Some(Fabric::make(&self.directory.path, &names).await?);
+        }
+        let switches = self.start_switches(options, ground).await?;
+        let vsd = self.start_vsd(options, ground).await?;
+        self.start_controllers(options, ground, (&switches, vsd.as_ref()))?;
+        let kube = self.start_kube(options, ground).await?;
+        let monitor = self.start_monitor(options, ground, vsd.as_ref(), kube.as_ref()).await?;
+        let (agents, told) = self.start_agents(options, ground).await?.into_iter().unzip();
+        self.write_nodes(options, ground, kube.as_ref(), told)?;
+        self.start_plane(ground, &switches, vsd.as_ref(), monitor.is_some()).await?;
         let switches: Vec<_> = switches.into_iter().map(|switch| (switch.name, switch.vrs)).collect();
-        site.parts =
-            Parts { switches: switches.clone(), vsd, kube, agents, monitor, faults: ground.faults.clone() };
-        site.start_admin(&ground, switches)?;
-        site.write_endpoints()?;
-        Ok(site)
+        let faults = ground.faults.clone();
+        self.parts = Parts { switches: switches.clone(), vsd, kube, agents, monitor, faults };
+        self.start_admin(ground, switches)?;
+        self.write_endpoints()
+    }
+
+    fn start_controllers(
+        &mut self,
+        options: &Options,
+        ground: &Ground,
+        (switches, vsd): (&[Switch], Option<&Vsd>),
+    ) -> Result<(), Error> {
+        if !options.components.contains(&Component::Vsc) {
+            return Ok(());
+        }
+        let http = vsd.map(|vsd| internal(vsd, ground)).ok_or_else(|| needs("vsc", "vsd"))?;
+        let follower = Follower::new(http.clone(), VSD_URL);
+        for switch in switches {
+            let mut controller = Controller::new(http.clone(), VSD_URL).following(&follower);
+            if let Some(program) = self.fabric.as_ref().and_then(|fabric| fabric.program(&switch.name)) {
+                controller = controller.programming(program);
+            }
+            if !options.standby {
+                self.start_controller(switch, controller, ground);
+                continue;
+            }
+            for target in CONTROLLERS {
+                self.start_controller(switch, controller.clone().taking_turns(target), ground);
+            }
+        }
+        self.run(async move { match follower.run().await {} });
+        Ok(())
+    }
+
+    /// What carries packets, if there is a fabric for it.
+    async fn start_plane(
+        &mut self,
+        ground: &Ground,
+        switches: &[Switch],
+        vsd: Option<&Vsd>,
+        has_monitor: bool,
+    ) -> Result<(), Error> {
+        let Some((fabric, vsd)) = self.fabric.as_mut().zip(vsd) else { return Ok(()) };
+        let client = vsd::client::Client::new(internal(vsd, ground), VSD_URL);
+        if !has_monitor {
+            ready::open_domain(&client).await?;
+        }
+        let sockets: BTreeMap<String, PathBuf> =
+            switches.iter().map(|switch| (switch.name.clone(), switch.socket.clone())).collect();
+        let connect = move |node: &str| to_socket(sockets.get(node).cloned().unwrap_or_default());
+        let plane = fabric.plane(client, Arc::new(connect));
+        if let Some(plane) = plane {
+            self.run(async move { match plane.run().await {} });
+        }
+        Ok(())
     }
 
     /// Where it is.
@@ -191,7 +253,7 @@ impl Site {
         &self.endpoints
     }
 
-    /// Ends everything and removes the sockets.
+    /// Ends everything and removes the sockets, and the nodes that are namespaces.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
         for socket in &self.sockets {
@@ -218,14 +280,36 @@ impl Site {
         Ok((listener, reached))
     }
 
+    /// Serves an API: for the machine, and for the nodes that are namespaces at the same address in there. Returns where
+    /// clients reach it.
+    async fn serve(
+        &mut self,
+        options: &Options,
+        port: u16,
+        front: impl Fn() -> Result<Front, Error>,
+        router: &Router,
+    ) -> Result<String, Error> {
+        let (listener, reached) = self.listen(options, port).await?;
+        let address = listener.local_addr();
+        let address = address.map_err(|source| Error::Listen { address: reached.clone(), source })?;
+        let inside = self.fabric.as_ref().map(|fabric| fabric.listen(address)).transpose()?;
+        for listener in inside.into_iter().flatten().chain([listener]) {
+            self.run(serve(listener, front()?, router.clone()));
+        }
+        Ok(reached)
+    }
+
     async fn start_switches(&mut self, options: &Options, ground: &Ground) -> Result<Vec<Switch>, Error> {
         let mut switches = Vec::new();
         let mut nodes = Vec::new();
         for number in 1..=options.nodes {
-            let name = format!("node-{number}");
+            let name = node_name(number);
             let place = self.node_directory(options, &name);
             make(&place)?;
             let mut node = json!({ "name": name });
+            if let Some(path) = self.fabric.as_ref().and_then(|fabric| fabric.path(&name)) {
+                node["netns"] = json!(path);
+            }
             if options.components.contains(&Component::Vrs) {
                 let (empty, standby) = (options.empty, options.standby);
                 let vrs_options = VrsOptions { empty, system_id: name.clone(), standby };
@@ -293,8 +377,8 @@ impl Site {
         for (name, port, clients) in
             [("vsd", 8443, ClientCertificate::No), ("vsd_cert", 7443, ClientCertificate::Required)]
         {
-            let (listener, address) = self.listen(options, port).await?;
-            self.run(serve(listener, ground.front(Api::Vsd, clients)?, vsd.router()));
+            let front = || ground.front(Api::Vsd, clients);
+            let address = self.serve(options, port, front, &vsd.router()).await?;
             self.endpoints.insert(name.into(), json!(format!("https://{address}/nuage/api")));
         }
         Ok(Some(vsd))
@@ -314,10 +398,7 @@ impl Site {
     fn start_controller(&mut self, switch: &Switch, controller: Controller, ground: &Ground) {
         let (socket, faults, name) = (switch.socket.clone(), ground.faults.clone(), switch.name.clone());
         self.run(async move {
-            let connect = || -> crate::vsc::Connecting {
-                let socket = socket.clone();
-                Box::pin(async move { Ok(Box::new(UnixStream::connect(socket).await?) as Box<dyn Stream>) })
-            };
+            let connect = || to_socket(socket.clone());
             let _: std::convert::Infallible = controller.with_faults(faults, &name).run(connect).await;
         });
     }
@@ -343,9 +424,8 @@ impl Site {
             kube: kube.map(|kube| (within(kube.router(), Api::Kube, ground), KUBE_URL.to_owned())),
             faults: Some(ground.faults.clone()),
         });
-        let (listener, address) = self.listen(options, 9443).await?;
-        let front = ground.front(Api::Monitor, ClientCertificate::Required)?;
-        self.run(serve(listener, front, monitor.router()));
+        let front = || ground.front(Api::Monitor, ClientCertificate::Required);
+        let address = self.serve(options, 9443, front, &monitor.router()).await?;
         let following = monitor.clone();
         self.run(async move { following.run().await });
         self.endpoints.insert("monitor".into(), json!(format!("https://{address}")));
@@ -357,9 +437,8 @@ impl Site {
             return Ok(None);
         }
         let kube = Kube::new(ground.clock.clone(), ground.entropy.clone());
-        let (listener, address) = self.listen(options, 6443).await?;
-        let front = ground.front(Api::Kube, ClientCertificate::Optional)?;
-        self.run(serve(listener, front, kube.router()));
+        let front = || ground.front(Api::Kube, ClientCertificate::Optional);
+        let address = self.serve(options, 6443, front, &kube.router()).await?;
         self.endpoints.insert("kube".into(), json!(format!("https://{address}")));
         Ok(Some(kube))
     }
@@ -375,12 +454,11 @@ impl Site {
             return Ok(agents);
         }
         for number in 1..=options.nodes {
-            let name = format!("node-{number}");
+            let name = node_name(number);
             let credential = Credential { principal: PRINCIPAL.to_owned(), secret: ground.secret() };
             let agent = Mesos::new(credential.clone(), ground.faults.clone(), &name);
-            let (listener, address) = self.listen(options, MESOS_PORT + number - 1).await?;
-            let front = ground.front(Api::Mesos, ClientCertificate::No)?;
-            self.run(serve(listener, front, agent.router()));
+            let front = || ground.front(Api::Mesos, ClientCertificate::No);
+            let address = self.serve(options, MESOS_PORT + number - 1, front, &agent.router()).await?;
             let url = format!("https://{address}");
             if let Some(node) = self.endpoints["nodes"].get_mut(usize::from(number) - 1) {
                 node["mesos"] = json!(url);
@@ -430,7 +508,7 @@ impl Site {
         let text = node::kubeconfig(&server, &ground.pki.authority, &format!("token: {administrator}"));
         write_secret(&self.directory.path.join("admin.kubeconfig"), text.as_bytes())?;
         for number in 1..=options.nodes {
-            let name = format!("node-{number}");
+            let name = node_name(number);
             let directory = self.node_directory(options, &name);
             let plugin = ground.secret();
             kube.add_token(&plugin);
@@ -460,6 +538,14 @@ impl Site {
         let text = format!("{:#}\n", Value::Object(self.endpoints.clone()));
         write_secret(&path, text.as_bytes())
     }
+}
+
+fn node_name(number: u16) -> String {
+    format!("node-{number}")
+}
+
+fn to_socket(socket: PathBuf) -> Connecting {
+    Box::pin(async move { Ok(Box::new(UnixStream::connect(socket).await?) as Box<dyn Stream>) })
 }
 
 /// A VSD client inside this process, as the user that controllers and monitors have.

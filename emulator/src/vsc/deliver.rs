@@ -1,33 +1,65 @@
-//! What a controller writes into a port's row, and when: the answer at once, unless a fault makes it slow, wrong or
-//! silent.
+//! What a controller writes into a port's row, and when: the answer as soon as the switch is programmed for it, unless a fault
+//! makes it slow, wrong or silent.
+
+use std::fmt;
+use std::time::Duration;
 
 use nuage_ovsdb::client::Client;
 
 use super::rows::{Answer, Port};
 use super::session::write;
+use super::{Program, Resolved};
 use crate::faults::{Caller, Faults, pause};
 
-/// The faults of the controller of one node.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ControllerFaults(Option<(Faults, Caller)>);
+/// How the controller of one node delivers.
+#[derive(Clone, Default)]
+pub(super) struct Delivery {
+    faults: Option<(Faults, Caller)>,
+    program: Option<Program>,
+}
+
+/// A switch that cannot be programmed in this time keeps nobody from his answer.
+const PROGRAMMED: Duration = Duration::from_secs(1);
 
 /// What hits are counted by: nobody waits for a controller in particular.
 const OPERATION: &str = "controller";
 
-impl ControllerFaults {
-    pub(super) fn new(faults: Faults, node: &str) -> Self {
-        Self(Some((faults, Caller::new(node, OPERATION))))
+impl fmt::Debug for Delivery {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Delivery").field("faults", &self.faults).finish_non_exhaustive()
+    }
+}
+
+impl Delivery {
+    /// Lets faults strike it as that of `node`.
+    pub(super) fn suffer(&mut self, faults: Faults, node: &str) {
+        self.faults = Some((faults, Caller::new(node, OPERATION)));
+    }
+
+    /// Has `program` set the switch up before an answer is given.
+    pub(super) fn programming(&mut self, program: Program) {
+        self.program = Some(program);
+    }
+
+    async fn program(&self, port: &Port, answer: &Answer) {
+        let Some(program) = self.program.as_ref().filter(|_| answer.is_given()) else { return };
+        let resolved = Resolved {
+            port: port.asked.name.clone(),
+            mac: port.asked.mac.clone(),
+            address: answer.address.clone(),
+            subnet: answer.evpn,
+            domain: answer.vrf,
+        };
+        if tokio::time::timeout(PROGRAMMED, program(resolved)).await.is_err() {
+            tracing::info!(port = port.asked.name, "answered before the switch was programmed");
+        }
     }
 }
 
 /// Delivers an answer. False: it was not written, and has to be tried again later.
-pub(super) async fn deliver(
-    client: &Client,
-    faults: &ControllerFaults,
-    port: &Port,
-    answer: &Answer,
-) -> bool {
-    let Some((faults, caller)) = faults.0.as_ref().filter(|(faults, _)| !faults.quiet()) else {
+pub(super) async fn deliver(client: &Client, delivery: &Delivery, port: &Port, answer: &Answer) -> bool {
+    delivery.program(port, answer).await;
+    let Some((faults, caller)) = delivery.faults.as_ref().filter(|(faults, _)| !faults.quiet()) else {
         write(client, port, answer).await;
         return true;
     };

@@ -14,6 +14,7 @@ mod view;
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use nuage_ovsdb::client::{Client, Limits};
@@ -25,7 +26,7 @@ pub use prepare::prepare;
 use crate::faults::Faults;
 use crate::http::HttpService;
 use crate::vsd::client as vsd;
-use deliver::ControllerFaults;
+use deliver::Delivery;
 use turn::Turn;
 
 /// A byte stream to the VRS.
@@ -35,6 +36,24 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// A stream that is being opened.
 pub type Connecting = BoxFuture<'static, io::Result<Box<dyn Stream>>>;
 
+/// A port that is about to be answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Its name.
+    pub port: String,
+    /// Its MAC address, as its row has it.
+    pub mac: String,
+    /// The address that it is to have.
+    pub address: String,
+    /// The number of its subnet.
+    pub subnet: u64,
+    /// The number of its domain.
+    pub domain: u64,
+}
+
+/// Sets a switch up for a port; done when packets pass.
+pub type Program = Arc<dyn Fn(Resolved) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// The controller of one VRS.
 #[derive(Clone, Debug)]
 pub struct Controller {
@@ -42,7 +61,7 @@ pub struct Controller {
     prepares: bool,
     /// What its row is known by, where it is one of two.
     target: Option<&'static str>,
-    faults: ControllerFaults,
+    delivery: Delivery,
     followed: Option<follow::Changes>,
 }
 
@@ -51,7 +70,7 @@ impl Controller {
     /// is the base of its API, for instance `https://vsd:7443/nuage/api/v6`.
     pub fn new(vsd: HttpService, vsd_url: &str) -> Self {
         let vsd = vsd::Client::new(vsd, vsd_url).reading_only(&settle::ATTRIBUTES);
-        Self { vsd, prepares: false, target: None, faults: ControllerFaults::default(), followed: None }
+        Self { vsd, prepares: false, target: None, delivery: Delivery::default(), followed: None }
     }
 
     /// Has each connection begin with [`prepare()`]: for a server that is no VRS yet, and forgets the role of its
@@ -80,7 +99,14 @@ impl Controller {
     /// Lets faults strike it as the controller of `node`.
     #[must_use]
     pub fn with_faults(mut self, faults: Faults, node: &str) -> Self {
-        self.faults = ControllerFaults::new(faults, node);
+        self.delivery.suffer(faults, node);
+        self
+    }
+
+    /// Has `program` set up the switch for a port before it is answered, so that packets pass once it is.
+    #[must_use]
+    pub fn programming(mut self, program: Program) -> Self {
+        self.delivery.programming(program);
         self
     }
 
@@ -128,7 +154,7 @@ impl Controller {
 
     async fn resolve(&self, client: Client, ready: impl FnMut() + Send) -> String {
         let changes = self.followed.as_ref().map(follow::Changes::subscribe);
-        match session::serve(client, (&self.vsd, &self.faults), changes, ready).await {
+        match session::serve(client, (&self.vsd, &self.delivery), changes, ready).await {
             Ok(never) => match never {},
             Err(error) => error.to_string(),
         }

@@ -14,7 +14,7 @@ use nuage_ovsdb::value::Row;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::deliver::{ControllerFaults, deliver};
+use super::deliver::{Delivery, deliver};
 use super::follow::{self, Change, Subscription};
 use super::queue::{Queue, Task};
 use super::rows::{self, Answer, DATABASE, Kind, PORTS, Port};
@@ -33,7 +33,7 @@ const PARALLEL: usize = 16;
 /// Why it ended.
 pub(super) async fn serve(
     client: Client,
-    (vsd, faults): (&vsd::Client, &ControllerFaults),
+    (vsd, delivery): (&vsd::Client, &Delivery),
     mut changes: Option<Subscription>,
     mut ready: impl FnMut(),
 ) -> Result<Infallible, Error> {
@@ -56,7 +56,7 @@ pub(super) async fn serve(
             && let Some(task) = queue.take(Instant::now())
         {
             let only_looks = followed.take(&task);
-            jobs.push(job(&client, (vsd, faults), &vrs, &view, (task, only_looks)));
+            jobs.push(job(&client, (vsd, delivery), &vrs, &view, (task, only_looks)));
         }
         let due: OptionFuture<_> = queue.due().map(tokio::time::sleep_until).into();
         tokio::select! {
@@ -173,7 +173,7 @@ struct Ended {
 /// A task with all it needs, so that it can run beside others. What is wanted is read when it begins.
 fn job<'a>(
     client: &'a Client,
-    (vsd, faults): (&'a vsd::Client, &'a ControllerFaults),
+    (vsd, delivery): (&'a vsd::Client, &'a Delivery),
     vrs: &'a str,
     view: &View,
     (task, only_looks): (Task, bool),
@@ -186,8 +186,8 @@ fn job<'a>(
         let mut orphans = Vec::new();
         let result = match &task {
             Task::Orphans => known(vsd, vrs).await.map(|known| orphans = known),
-            Task::Entity(_) if only_looks => follow(client, (vsd, faults), vrs, wanted).await,
-            Task::Entity(entity) => settle(client, (vsd, faults), vrs, entity, wanted).await,
+            Task::Entity(_) if only_looks => follow(client, (vsd, delivery), vrs, wanted).await,
+            Task::Entity(entity) => settle(client, (vsd, delivery), vrs, entity, wanted).await,
         };
         if let Err(error) = &result {
             tracing::warn!(?task, %error, "not settled with the VSD");
@@ -208,7 +208,7 @@ async fn known(client: &vsd::Client, vrs: &str) -> Result<Vec<String>, vsd::Erro
 
 async fn settle(
     client: &Client,
-    (vsd, faults): (&vsd::Client, &ControllerFaults),
+    (vsd, delivery): (&vsd::Client, &Delivery),
     vrs: &str,
     entity: &str,
     wanted: Wanted,
@@ -228,7 +228,7 @@ async fn settle(
         match answer {
             Ok(answer) if answer == port.answer => {}
             Ok(answer) => {
-                if !deliver(client, faults, &port, &answer).await {
+                if !deliver(client, delivery, &port, &answer).await {
                     result = Err(vsd::Error::Timeout);
                 }
             }
@@ -245,7 +245,7 @@ async fn settle(
 /// there has its answer withdrawn; it gets a new one when its rows change.
 async fn follow(
     client: &Client,
-    (vsd, faults): (&vsd::Client, &ControllerFaults),
+    (vsd, delivery): (&vsd::Client, &Delivery),
     vrs: &str,
     wanted: Wanted,
 ) -> Result<(), vsd::Error> {
@@ -258,7 +258,7 @@ async fn follow(
             Some(found) => (found.answer, found.columns),
             None => (port.answer.withdrawn(), Row::new()),
         };
-        if answer != port.answer && !deliver(client, faults, &port, &answer).await {
+        if answer != port.answer && !deliver(client, delivery, &port, &answer).await {
             return Err(vsd::Error::Timeout);
         }
         if !columns.is_empty() {

@@ -25,6 +25,7 @@ impl Sockets {
             nodes: 1,
             standby: false,
             persist: false,
+            dataplane: false,
             vrs_tcp: true,
             vrs_tls: true,
             reach: Reach::default(),

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod cni;
+pub mod dataplane;
 mod figures;
 pub mod ovsdb;
 pub mod scale;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{HOLDS, say};
-use crate::bench::{Figures, audit, cni, ovsdb, scale, vsd};
+use crate::bench::{Figures, audit, cni, dataplane, ovsdb, scale, vsd};
 use crate::error::Error;
 
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,8 @@ enum What {
     Ovsdb(ovsdb::Options),
     /// The VSD beside a bare axum route, and what objects, pollers and a disk cost it
     Vsd(vsd::Options),
+    /// Packets between containers of `emulator up --dataplane` beside a plain bridge (Linux, root)
+    Dataplane(dataplane::Options),
     /// The simulator itself: how a cluster's size tells in time and memory
     Scale(scale::Options),
 }
@@ -36,6 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         What::Audit => audit::run()?,
         What::Ovsdb(options) => ovsdb::run(options)?,
         What::Vsd(options) => vsd::run(options)?,
+        What::Dataplane(options) => dataplane::run(options)?,
         What::Scale(options) => scale::run(options)?,
     };
     figures.lines().iter().for_each(|line| say(line));

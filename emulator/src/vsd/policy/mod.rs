@@ -19,6 +19,8 @@ use ipnet::IpNet;
 
 pub use expression::Expression;
 pub use read::read;
+pub(crate) use read::{endpoints_at, read_at};
+pub(crate) use rule::WITH_PORTS;
 pub use rule::{Action, Place, Ports, Rule, Traffic};
 
 /// An address that sends or receives.
@@ -161,6 +163,30 @@ impl Domain {
         }
     }
 
+    /// The templates of a direction, in their order.
+    pub(crate) fn templates(&self, direction: Direction) -> &[Template] {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+
+    /// Whether somebody who is attached is meant by an expression of policy groups.
+    pub(crate) fn means(&self, expression: &str, here: &Attachment) -> bool {
+        let expression = self.expressions.get(expression);
+        expression.is_some_and(|expression| expression.holds(&|group: &str| here.groups.contains(group)))
+    }
+
+    /// The ranges of a network macro, or of a group of them; none of any other place.
+    pub(crate) fn ranges(&self, place: &Place) -> Vec<IpNet> {
+        let members = match place {
+            Place::Macro(id) => vec![id],
+            Place::MacroGroup(id) => self.macro_groups.get(id).into_iter().flatten().collect(),
+            _ => Vec::new(),
+        };
+        members.into_iter().filter_map(|id| self.macros.get(id).copied()).collect()
+    }
+
     /// May `from` talk to `to`, and what decides it.
     pub fn may(&self, from: &Endpoint, to: &Endpoint, traffic: Traffic) -> Verdict {
         let mut steps = Vec::new();
@@ -214,9 +240,7 @@ impl Domain {
             Place::Subnet(id) => here.is_some_and(|here| here.subnet == *id),
             Place::Zone(id) => here.is_some_and(|here| here.zone.as_ref() == Some(id)),
             Place::Group(id) => here.is_some_and(|here| here.groups.contains(id)),
-            Place::Expression(id) => here.zip(self.expressions.get(id)).is_some_and(|(here, expression)| {
-                expression.holds(&|group: &str| here.groups.contains(group))
-            }),
+            Place::Expression(id) => here.is_some_and(|here| self.means(id, here)),
             Place::Macro(id) => in_macro(id),
             Place::MacroGroup(id) => self.macro_groups.get(id).into_iter().flatten().any(in_macro),
             Place::Nowhere(_) => false,

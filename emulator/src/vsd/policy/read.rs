@@ -1,7 +1,7 @@
 //! Gets what decides in a domain over the REST API. Only reads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use serde_json::Value;
@@ -16,16 +16,48 @@ use crate::vsd::client::{Client, Error, id};
 /// Any of [`Error`]; [`Error::Missing`] also where more than one may be meant.
 pub async fn read(client: &Client, enterprise: Option<&str>, name: Option<&str>) -> Result<Domain, Error> {
     let (path, found) = pick(client, enterprise, name).await?;
-    let mut domain = Domain { name: text(&found, "name"), ..Domain::default() };
-    domain.ingress = templates(client, &path, "ingress").await?;
-    domain.egress = templates(client, &path, "egress").await?;
-    let owner = format!("enterprises/{}", text(&found, "parentID"));
+    read_at(client, &path, &found).await
+}
+
+/// What decides in the domain that is found at a path.
+///
+/// # Errors
+/// Any of [`Error`].
+pub(crate) async fn read_at(client: &Client, path: &str, found: &Value) -> Result<Domain, Error> {
+    let mut domain = Domain { name: text(found, "name"), ..Domain::default() };
+    domain.ingress = templates(client, path, "ingress").await?;
+    domain.egress = templates(client, path, "egress").await?;
+    let owner = format!("enterprises/{}", text(found, "parentID"));
     macros(client, &owner, &mut domain).await?;
     let groups = client.list(&format!("{path}/policygroups"), None).await?;
-    domain.expressions = expressions(client, &path, &groups).await?;
-    domain.endpoints = endpoints(client, &path, &groups).await?;
+    domain.expressions = expressions(client, path, &groups).await?;
+    domain.endpoints = endpoints(client, path, &groups).await?;
     domain.sort();
     Ok(domain)
+}
+
+/// Who in the domain at `path` has an address, container or virtual machine: one endpoint for each address that he has.
+///
+/// # Errors
+/// Any of [`Error`].
+pub(crate) async fn endpoints_at(
+    client: &Client,
+    path: &str,
+    address: Ipv4Addr,
+) -> Result<Vec<Endpoint>, Error> {
+    for kind in ["container", "vm"] {
+        let interfaces = format!("{path}/{kind}interfaces");
+        let Some(interface) = client.find(&interfaces, "IPAddress", &address.to_string()).await? else {
+            continue;
+        };
+        let port = text(&interface, "VPortID");
+        let mut groups = BTreeMap::new();
+        for group in client.list(&format!("vports/{port}/policygroups"), None).await? {
+            groups.entry(port.clone()).or_insert_with(BTreeSet::new).insert(id(&group)?.to_owned());
+        }
+        return both(&interface, &BTreeMap::new(), &groups);
+    }
+    Ok(Vec::new())
 }
 
 async fn pick(

@@ -12,7 +12,7 @@ const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 
 /// Protocols that have ports: TCP and UDP.
-const WITH_PORTS: [u8; 2] = [6, 17];
+pub(crate) const WITH_PORTS: [u8; 2] = [6, 17];
 /// The most ranges of ports in one entry: what clients send are one or two.
 const MOST_RANGES: usize = 64;
 
@@ -34,6 +34,11 @@ pub struct Traffic {
 pub struct Ports(Vec<(u16, u16)>);
 
 impl Ports {
+    /// The ranges; none: all ports.
+    pub(crate) fn ranges(&self) -> &[(u16, u16)] {
+        &self.0
+    }
+
     fn has(&self, port: u16) -> bool {
         self.0.is_empty() || self.0.iter().any(|(first, last)| (*first..=*last).contains(&port))
     }
@@ -107,10 +112,10 @@ pub struct Rule {
     /// What it decides.
     pub action: Action,
     ether_type: Option<u16>,
-    protocol: Option<u8>,
-    source: Ports,
-    destination: Ports,
-    dscp: Option<u8>,
+    pub(crate) protocol: Option<u8>,
+    pub(crate) source: Ports,
+    pub(crate) destination: Ports,
+    pub(crate) dscp: Option<u8>,
     /// Where the end is that the policy is installed at: the source for ingress, the destination for egress.
     pub location: Place,
     /// Where the other end is.
@@ -153,12 +158,17 @@ impl Rule {
         })
     }
 
+    /// Whether it is about this family of addresses.
+    pub(crate) fn is_of(&self, family: IpAddr) -> bool {
+        let ether_type = if family.is_ipv4() { IPV4 } else { IPV6 };
+        self.ether_type.is_none_or(|wanted| wanted == ether_type)
+    }
+
     /// Whether it is about this traffic, wherever its ends are.
     pub fn is_about(&self, family: IpAddr, traffic: Traffic) -> bool {
-        let ether_type = if family.is_ipv4() { IPV4 } else { IPV6 };
         let ports = !WITH_PORTS.contains(&traffic.protocol)
             || self.source.has(traffic.source_port) && self.destination.has(traffic.destination_port);
-        self.ether_type.is_none_or(|wanted| wanted == ether_type)
+        self.is_of(family)
             && self.protocol.is_none_or(|wanted| wanted == traffic.protocol)
             && self.dscp.is_none_or(|wanted| wanted == traffic.dscp)
             && ports

@@ -193,6 +193,7 @@ fn emulate(directory: &Path, cluster: &Cluster) -> Result<(Runtime, EmulatedSite
         nodes: u16::try_from(cluster.nodes).unwrap_or(u16::MAX),
         standby: cluster.standby,
         persist: false,
+        dataplane: false,
         vrs_tcp: false,
         vrs_tls: false,
         reach: Reach::default(),
