@@ -81,7 +81,7 @@ impl Policies {
 #[async_trait(?Send)]
 impl Load for Policies {
     async fn run(&self, pods: &Pods) {
-        let random = &pods.world.random;
+        let random = &pods.random;
         let mut talk = Talk::begin(pods, &self.clients, &self.servers);
         for _ in 0..self.pods.draw(random) {
             talk.another(true);
