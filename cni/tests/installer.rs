@@ -484,8 +484,8 @@ fn run_ends_with_an_error_when_the_audit_does() {
 struct Namespace(String);
 
 impl Namespace {
-    fn new() -> Option<Self> {
-        let name = format!("nuage-inst-{}", std::process::id());
+    fn new(purpose: &str) -> Option<Self> {
+        let name = format!("nuage-{purpose}-{}", std::process::id());
         let made = Command::new("ip").args(["netns", "add", &name]).status();
         made.is_ok_and(|status| status.success()).then_some(Self(name))
     }
@@ -502,7 +502,8 @@ fn the_firewall_has_each_rule_once_however_often_it_is_opened_and_none_when_it_i
     let name = "the_firewall_has_each_rule_once_however_often_it_is_opened_and_none_when_it_is_closed";
     let tools =
         Command::new("sh").args(["-c", "test -e /usr/sbin/iptables && command -v unshare ip"]).output();
-    let namespace = tools.is_ok_and(|found| found.status.success()).then(Namespace::new).flatten();
+    let namespace =
+        tools.is_ok_and(|found| found.status.success()).then(|| Namespace::new("iptables")).flatten();
     let Some(namespace) = namespace else {
         eprintln!("SKIPPED {name}: iptables, and root");
         return;
@@ -544,6 +545,63 @@ fn the_firewall_has_each_rule_once_however_often_it_is_opened_and_none_when_it_i
         assert_eq!(open.matches(rule).count(), times, "{rule}: {open}");
         assert_eq!(closed.matches(rule).count(), 0, "{rule}: {closed}");
     }
+}
+
+#[test]
+fn the_real_nft_takes_the_table_knows_it_again_changes_it_with_the_networks_and_forgets_it() {
+    let name = "the_real_nft_takes_the_table_knows_it_again_changes_it_with_the_networks_and_forgets_it";
+    let tools = Command::new("sh").args(["-c", "test -e /usr/sbin/nft && command -v unshare ip"]).output();
+    let namespace = tools.is_ok_and(|found| found.status.success()).then(|| Namespace::new("nft")).flatten();
+    let Some(namespace) = namespace else {
+        eprintln!("SKIPPED {name}: nftables, and root");
+        return;
+    };
+    let host = Host::new();
+    for (link, target) in [("lib", "usr/lib"), ("lib64", "usr/lib64")] {
+        symlink(target, host.path("host").join(link)).unwrap();
+    }
+    for folder in ["usr/lib", "usr/lib64", "usr/sbin", "proc", "run"] {
+        fs::create_dir_all(host.path("host").join(folder)).unwrap();
+    }
+    // A host that has nft and no iptables, with a table of somebody else's.
+    fs::copy("/usr/sbin/nft", host.path("host/usr/sbin/nft")).unwrap();
+    let script = r#"set -e
+        for folder in usr/lib usr/lib64 proc; do mount --bind "/$folder" "$HOST/$folder"; done
+        nft add table inet others
+        install() { NUAGE_CLUSTER_NW_CIDR=$1 "$INSTALL" install --root "$HOST" --from "$FROM"; }
+        install 70.70.1.2/16,fd70::/64 | grep firewall
+        nft list ruleset; echo ----
+        install 70.70.1.2/16,fd70::/64 | grep -c firewall || true
+        echo ----
+        install 71.0.0.0/8 | grep firewall
+        nft list ruleset; echo ----
+        "$INSTALL" uninstall --root "$HOST" --from "$FROM" > /dev/null
+        nft list ruleset"#;
+    let output = Command::new("ip")
+        .args(["netns", "exec", &namespace.0, "sh", "-c", script])
+        .env("HOST", host.path("host"))
+        .env("FROM", host.path("shipped"))
+        .env("INSTALL", env!("CARGO_BIN_EXE_nuage-cni-install"))
+        .output()
+        .unwrap();
+    let told = succeed(&output);
+    let [opened, again, changed, closed] = told.split("----").collect::<Vec<_>>()[..] else {
+        panic!("{told}")
+    };
+    for rule in [
+        "table inet others",
+        "udp dport 4789 accept",
+        "ip saddr 70.70.0.0/16 accept",
+        "ip daddr 70.70.0.0/16 accept",
+        "ip6 saddr fd70::/64 accept",
+        "ip6 daddr fd70::/64 accept",
+    ] {
+        assert_eq!(opened.matches(rule).count(), 1, "{rule}: {opened}");
+    }
+    assert_eq!(again.trim(), "0", "the second time nothing is done");
+    assert!(changed.contains("ip saddr 71.0.0.0/8 accept") && !changed.contains("70.70"), "{changed}");
+    assert_eq!(changed.matches("udp dport 4789").count(), 1, "{changed}");
+    assert_eq!(closed.trim(), "table inet others {\n}", "{closed}");
 }
 
 /// A host with one static executable, which is a shell and, where they are named, the tools of a firewall that write down what they

@@ -4,7 +4,7 @@
 mod doubles;
 
 use doubles::process::Process;
-use doubles::seams::held;
+use doubles::seams::{POD_UID, held};
 use doubles::{Node, Outcome, Sandbox, code};
 use nuage_cni::orchestrator::Orchestrator;
 use nuage_ovsdb::value::Row;
@@ -178,4 +178,25 @@ async fn a_token_that_was_rotated_counts_in_the_next_call() {
         let (_, credentials, _) = asked.iter().rfind(|(path, ..)| path.starts_with("/api/")).unwrap();
         assert_eq!(*credentials, format!("Bearer {token}"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_was_made_again_under_its_name_is_not_taken_for_the_one_that_was_asked_for() {
+    let node = Node::new();
+    let network =
+        json!({"cniVersion": "1.0.0", "name": "net", "type": "nuage-cni-k8s", "configDir": "/config"});
+    let web = Sandbox::new("s1", "web-0");
+    let mut environment = node.environment("ADD", &web);
+    let arguments = environment["CNI_ARGS"].replace(POD_UID, "5f0c0a52-0000-4000-8000-000000000002");
+    environment.insert("CNI_ARGS".to_owned(), arguments);
+    let add = || node.invoke_as(Orchestrator::Kubernetes, &Process::sound(), environment.clone(), &network);
+    let outcome = add().await.unwrap();
+    assert_eq!(code(&outcome), 102, "{:?}", outcome.stderr);
+    assert_eq!(node.left(), [""; 0]);
+    let asked = held(&node.services.asked).clone();
+    assert!(!asked.iter().any(|(path, ..)| path.starts_with("/namespaces/")), "nobody counts it: {asked:?}");
+    // A static pod is known by the hash of its file.
+    *held(&node.services.metadata) =
+        json!({"annotations": {"kubernetes.io/config.hash": "5f0c0a52-0000-4000-8000-000000000002"}});
+    assert_eq!(code(&add().await.unwrap()), 0);
 }

@@ -280,6 +280,7 @@ async fn refusals_have_the_form_of_their_service_and_bodies_break_off() {
     for (fault, status, reason) in [
         ("kube.unauthorized", 401, "Unauthorized"),
         ("kube.token_expired", 401, "Unauthorized"),
+        ("kube.forbidden", 403, "Forbidden"),
         ("kube.conflict", 409, "Conflict"),
         ("kube.throttled", 429, "TooManyRequests"),
         ("kube.error", 500, "InternalError"),

@@ -1,7 +1,7 @@
 //! The real kubectl, with its default flags, against the emulated API server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test")]
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -46,15 +46,17 @@ impl Cluster {
         Some(Self { kube, config, directory })
     }
 
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("kubectl");
+        command.arg("--kubeconfig").arg(&self.config);
+        command.arg("--cache-dir").arg(self.directory.path().join("cache"));
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
     /// Runs kubectl on a thread that may block; its standard output, if it succeeds.
     async fn kubectl(&self, arguments: &[&str], stdin: &str) -> Result<String, String> {
-        let mut command = Command::new("kubectl");
-        command
-            .arg("--kubeconfig")
-            .arg(&self.config)
-            .arg("--cache-dir")
-            .arg(self.directory.path().join("cache"));
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = self.command(arguments);
         let stdin = stdin.to_owned();
         let (sender, receiver) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
@@ -140,4 +142,93 @@ async fn kubectl_waits_for_what_happens_meanwhile() {
     };
     let (waited, ()) = tokio::join!(wait, change);
     assert!(waited.unwrap().contains("condition met"));
+}
+
+/// A kubectl that goes on telling; it ends with this.
+struct Watching {
+    child: std::process::Child,
+    lines: tokio::sync::mpsc::UnboundedReceiver<String>,
+}
+
+impl Watching {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = tokio::sync::mpsc::unbounded_channel();
+        let told = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || told.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, lines }
+    }
+
+    /// The words of its next line.
+    async fn next(&mut self) -> Vec<String> {
+        let line = tokio::time::timeout(std::time::Duration::from_secs(20), self.lines.recv()).await;
+        let line = line.expect("it says nothing").expect("it has ended");
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_watches_what_comes_changes_and_goes() {
+    let Some(cluster) = Cluster::start("kubectl_watches_what_comes_changes_and_goes").await else { return };
+    cluster.kubectl(&["create", "-f", "-"], &pod("web-0")).await.unwrap();
+    let mut watching = Watching::start(cluster.command(&[
+        "get",
+        "pods",
+        "--watch",
+        "--output-watch-events",
+        "-l",
+        "app=web",
+    ]));
+    assert_eq!(watching.next().await[..2], ["EVENT", "NAME"]);
+    assert_eq!(watching.next().await[..2], ["ADDED", "web-0"]);
+    let running = |pod: &mut Value| pod["status"]["phase"] = json!("Running");
+    cluster.kube.update("Pod", "default", "web-0", running).unwrap();
+    let changed = watching.next().await;
+    assert!(changed[..2] == ["MODIFIED", "web-0"] && changed.contains(&"Running".to_owned()), "{changed:?}");
+    cluster.kubectl(&["create", "-f", "-"], &pod("web-1")).await.unwrap();
+    assert_eq!(watching.next().await[..2], ["ADDED", "web-1"]);
+    let gone = cluster.kubectl(&["wait", "pod/web-0", "--for=delete", "--timeout=20s"], "");
+    let deleted = cluster.kubectl(&["delete", "pod", "web-0", "--wait=false"], "");
+    let (gone, deleted) = tokio::join!(gone, deleted);
+    assert!(gone.is_ok() && deleted.is_ok(), "{gone:?} {deleted:?}");
+    assert_eq!(watching.next().await[..2], ["DELETED", "web-0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_makes_namespaces_and_what_is_in_them_and_describes_it() {
+    let test = "kubectl_makes_namespaces_and_what_is_in_them_and_describes_it";
+    let Some(cluster) = Cluster::start(test).await else { return };
+    // Of these kubectl sends protobuf and nothing else.
+    assert_eq!(
+        cluster.kubectl(&["create", "namespace", "shop"], "").await.unwrap(),
+        "namespace/shop created\n"
+    );
+    let error = cluster.kubectl(&["create", "namespace", "shop"], "").await.unwrap_err();
+    assert!(error.contains("AlreadyExists"), "{error}");
+    let made = cluster.kubectl(&["run", "web", "--image=none", "-n", "shop"], "").await.unwrap();
+    assert_eq!(made, "pod/web created\n");
+    let all = cluster.kubectl(&["get", "pods", "-A", "--no-headers"], "").await.unwrap();
+    assert_eq!(all.split_whitespace().take(2).collect::<Vec<_>>(), ["shop", "web"]);
+    for (kind, name, expected) in [
+        ("pod", "web", &["Name: web", "Namespace: shop", "Status: Pending"][..]),
+        ("node", "node-1", &["Name: node-1", "Non-terminated Pods:"]),
+        ("namespace", "shop", &["Name: shop", "Status: Active"]),
+    ] {
+        let described = cluster.kubectl(&["describe", kind, name, "-n", "shop"], "").await.unwrap();
+        let described = described.split_whitespace().collect::<Vec<_>>().join(" ");
+        for line in expected {
+            assert!(described.contains(line), "{line}: {described}");
+        }
+    }
+    let deleted = cluster.kubectl(&["delete", "pod", "web", "-n", "shop"], "").await;
+    assert!(deleted.as_ref().is_ok_and(|said| said.contains("\"web\"")), "{deleted:?}");
+    let error = cluster.kubectl(&["get", "pod", "web", "-n", "shop"], "").await.unwrap_err();
+    assert!(error.contains("NotFound"), "{error}");
 }

@@ -25,6 +25,8 @@ const GROUPS: usize = 3;
 /// Network macros: the first holds the first zone's pods, the second what is outside, the third everything.
 const MACROS: [(&str, &str); 3] =
     [("10.0.0.0", "255.255.255.0"), ("192.0.2.0", "255.255.255.0"), ("0.0.0.0", "0.0.0.0")];
+/// Expressions of the groups: the last names one that there is not.
+const EXPRESSIONS: [&str; 3] = ["g0 || g1 && !g2", "!(g0 || g1)", "nobody || g2"];
 const OUTSIDE: &str = "192.0.2.7";
 
 /// Where an end is to be: the naive evaluator's own words.
@@ -37,6 +39,7 @@ enum Where {
     Zone(usize),
     Subnet(usize),
     Group(usize),
+    Expression(usize),
     Macro(usize),
     /// The group of the first two macros.
     Macros,
@@ -76,6 +79,7 @@ fn location() -> impl Strategy<Value = Where> {
         (0..ZONES).prop_map(Where::Zone),
         (0..ZONES).prop_map(Where::Subnet),
         (0..GROUPS).prop_map(Where::Group),
+        (0..EXPRESSIONS.len()).prop_map(Where::Expression),
     ]
 }
 
@@ -133,6 +137,7 @@ struct Made {
     zones: Vec<String>,
     subnets: Vec<String>,
     groups: Vec<String>,
+    expressions: Vec<String>,
     macros: Vec<String>,
     macro_group: String,
 }
@@ -155,6 +160,11 @@ async fn site(client: &Client) -> Made {
         let group = json!({ "name": format!("g{nth}"), "type": "SOFTWARE" });
         groups.push(make(client, &format!("domains/{domain}/policygroups"), group).await);
     }
+    let mut expressions = Vec::new();
+    for (nth, expression) in EXPRESSIONS.iter().enumerate() {
+        let body = json!({ "name": format!("x{nth}"), "expression": expression });
+        expressions.push(make(client, &format!("domains/{domain}/pgexpressions"), body).await);
+    }
     for (nth, (address, netmask)) in MACROS.iter().enumerate() {
         let body = json!({ "name": format!("m{nth}"), "address": address, "netmask": netmask });
         macros.push(make(client, &format!("{above}/enterprisenetworks"), body).await);
@@ -166,7 +176,7 @@ async fn site(client: &Client) -> Made {
             .await
             .unwrap();
     }
-    Made { domain, zones, subnets, groups, macros, macro_group }
+    Made { domain, zones, subnets, groups, expressions, macros, macro_group }
 }
 
 async fn pods(client: &Client, made: &Made, plan: &Plan) {
@@ -230,6 +240,7 @@ fn names(place: Where, made: &Made) -> (&'static str, Option<&str>) {
         Where::Zone(nth) => ("ZONE", Some(&made.zones[nth])),
         Where::Subnet(nth) => ("SUBNET", Some(&made.subnets[nth])),
         Where::Group(nth) => ("POLICYGROUP", Some(&made.groups[nth])),
+        Where::Expression(nth) => ("PGEXPRESSION", Some(&made.expressions[nth])),
         Where::Macro(nth) => ("ENTERPRISE_NETWORK", Some(&made.macros[nth])),
         Where::Macros => ("NETWORK_MACRO_GROUP", Some(&made.macro_group)),
     }
@@ -284,6 +295,10 @@ fn at(plan: &Plan, place: Where, end: End, other: End) -> bool {
         Where::SameZone | Where::SameSubnet => end.is_some() && zone(end) == zone(other),
         Where::Zone(nth) | Where::Subnet(nth) => zone(end) == Some(nth),
         Where::Group(nth) => end.is_some_and(|end| plan.pods[end].1.contains(&nth)),
+        Where::Expression(nth) => end.is_some_and(|end| {
+            let [zero, one, two] = [0, 1, 2].map(|group| plan.pods[end].1.contains(&group));
+            [zero || one && !two, !zero && !one, two][nth]
+        }),
         Where::Macro(0) => zone(end) == Some(0),
         Where::Macro(1) => end.is_none(),
         Where::Macros => end.is_none() || zone(end) == Some(0),

@@ -101,6 +101,7 @@ async fn the_sdk_logs_in_with_a_certificate() {
         components: BTreeSet::from([Component::Vsd]),
         empty: false,
         nodes: 1,
+        standby: false,
         persist: false,
         vrs_tcp: false,
         vrs_tls: false,

@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
-
 use crate::fault;
 
 /// Faults, by name or by the beginning of it, that nothing under test can meet yet, and why. A test fails once one of them is met:
@@ -50,6 +48,9 @@ const DUE: &[(&str, &[&str])] = &[
 fn due(fault: &str) -> &'static [&'static str] {
     DUE.iter().find(|(begin, _)| fault.starts_with(begin)).map_or(&[], |(_, operations)| operations)
 }
+
+/// Counts by fault and by operation, as they are written down.
+pub type ByFault = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// Counts by fault and operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,15 +124,30 @@ impl Coverage {
         std::iter::once(head).chain(lines).collect()
     }
 
-    /// An object a fault, with a member an operation that it struck.
-    pub fn to_json(&self) -> Value {
-        let rows = fault::KINDS.iter().map(|kind| {
-            let struck = self.0.iter().filter(|((fault, _), _)| *fault == kind.name);
-            let cells: serde_json::Map<String, Value> =
-                struck.map(|((_, operation), times)| (operation.clone(), json!(times))).collect();
-            (kind.name.to_owned(), Value::Object(cells))
-        });
-        Value::Object(rows.collect())
+    /// How often which operation was struck, by fault: of every fault that there is.
+    pub fn of_all(&self) -> ByFault {
+        let mut all: ByFault =
+            fault::KINDS.iter().map(|kind| (kind.name.to_owned(), BTreeMap::new())).collect();
+        all.extend(self.of_struck());
+        all
+    }
+
+    /// The same of the faults that struck.
+    pub fn of_struck(&self) -> ByFault {
+        let mut struck = ByFault::new();
+        for ((fault, operation), times) in &self.0 {
+            struck.entry((*fault).to_owned()).or_default().insert(operation.clone(), *times);
+        }
+        struck
+    }
+
+    /// Adds what was written down; faults that there are no longer are left out.
+    pub fn add_written(&mut self, written: &ByFault) {
+        for kind in fault::KINDS {
+            for (operation, times) in written.get(kind.name).into_iter().flatten() {
+                self.add(kind.name, operation, *times);
+            }
+        }
     }
 }
 
@@ -152,7 +168,14 @@ mod tests {
         let is_missing = |what: &str| missing.iter().any(|known| known == what);
         assert!(is_missing("vrs.disconnect") && !is_missing("vrs.slow") && !is_missing("vrs.slow at DEL"));
         assert!(is_missing("vrs.slow at GC"), "{missing:?}");
-        assert_eq!(coverage.to_json()["vrs.slow"], json!({"ADD": 3, "DEL": 4}));
+        assert_eq!(
+            coverage.of_all()["vrs.slow"],
+            BTreeMap::from([("ADD".to_owned(), 3), ("DEL".to_owned(), 4)])
+        );
+        assert!(coverage.of_all().len() == fault::KINDS.len() && coverage.of_struck().len() == 1);
+        let mut read = Coverage::default();
+        read.add_written(&coverage.of_all());
+        assert_eq!(read, coverage);
         let table = coverage.table();
         assert!(
             table[0].contains("ADD")

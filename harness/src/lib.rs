@@ -9,9 +9,13 @@ pub mod fault;
 pub mod invariant;
 pub mod kubelet;
 pub mod load;
+#[cfg(target_os = "linux")]
+pub mod pod;
 pub mod random;
+pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod shrink;
 pub mod stopwatch;
 pub mod world;
 

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nuage_emulator::faults::Picked;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -15,6 +16,13 @@ impl Random {
     /// A generator whose output is a function of `seed` alone.
     pub fn seeded(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(seed))))
+    }
+
+    /// One of many generators of a seed that have nothing in common; stream 0 is that of [`Random::seeded`].
+    pub fn stream(seed: u64, number: u64) -> Self {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        generator.set_stream(number);
+        Self(Arc::new(Mutex::new(generator)))
     }
 
     /// 64 random bits.
@@ -38,6 +46,16 @@ impl Random {
     pub fn index(&self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap_or(0)
     }
+}
+
+/// What one load or fault draws from, and which of what it draws comes about. It has a stream of its own, so that what it
+/// draws is the same whatever else there is.
+#[derive(Clone, Debug)]
+pub struct Draws {
+    /// Its stream of the seed.
+    pub random: Random,
+    /// Of a load: its pods; of a fault: its strikes.
+    pub picked: Picked,
 }
 
 /// A duration that is known, or one that the seed decides between two bounds, both included. Milliseconds.
@@ -121,6 +139,11 @@ impl Share {
         Amount::between(low, high).map(Self)
     }
 
+    /// The least and the most that it can be, in millionths.
+    pub fn bounds(&self) -> (u64, u64) {
+        self.0.bounds()
+    }
+
     /// One of them, in millionths.
     pub fn draw(&self, random: &Random) -> u64 {
         self.0.number(random)
@@ -159,6 +182,14 @@ mod tests {
         let (random, amount) = (Random::seeded(1), Amount::between(3, 5).unwrap());
         let drawn: std::collections::BTreeSet<usize> = (0..200).map(|_| amount.draw(&random)).collect();
         assert_eq!(drawn, [3, 4, 5].into());
+    }
+
+    #[test]
+    fn streams_of_a_seed_differ_and_are_the_same_again() {
+        let drawn = |stream: u64| [(); 4].map(|()| Random::stream(7, stream).next());
+        assert_eq!(drawn(0)[0], Random::seeded(7).next());
+        assert_eq!(drawn(3), drawn(3));
+        assert_ne!(drawn(3), drawn(4));
     }
 
     #[test]

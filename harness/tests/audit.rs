@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nuage_cni::audit::containers::{Containers, Life, Word};
+use nuage_cni::audit::containers::{Containers, Life, Reception, Word};
 use nuage_cni::audit::kubernetes::{ApiServer, ListedPods, WatchedPods};
 use nuage_cni::audit::news::News;
 use nuage_cni::audit::{Auditor, Mode, node_name};
@@ -150,7 +150,7 @@ fn an_event_is_shown_on_its_pod_and_where_it_is_refused_nothing_waits() {
         let pod = Pod { namespace: "default".into(), name: "first".into(), uid: Some(uid) };
         let news = News { pod, reason: "AttachmentRestored", message: "again".into(), is_warning: false };
         let now = Duration::from_secs(1_700_000_000);
-        assert!(pods.tell(&news, now).await);
+        assert_eq!(pods.tell(&news, now).await, Reception::Shown);
         let event = world.kube.get("Event", "default", &format!("first.{:x}", now.as_nanos())).unwrap();
         assert_eq!(
             (&event["involvedObject"]["name"], &event["source"]["host"]),
@@ -159,11 +159,18 @@ fn an_event_is_shown_on_its_pod_and_where_it_is_refused_nothing_waits() {
         for fault in ["kube.down", "kube.unavailable"] {
             let id = world.faults.on(fault, Setting::default()).unwrap();
             let before = tokio::time::Instant::now();
-            assert!(!pods.tell(&news, now).await, "{fault}");
+            assert_eq!(pods.tell(&news, now).await, Reception::Failed, "{fault}");
             assert!(before.elapsed() <= Duration::from_secs(3), "{fault}");
             world.faults.off(id);
         }
-        assert!(pods.tell(&news, now).await, "it is tried again");
+        assert_eq!(pods.tell(&news, now).await, Reception::Shown, "it is tried again");
+        // Nobody asks again whether the right has come: an operator who grants it loads the files anew.
+        let id = world.faults.on("kube.forbidden", Setting::default()).unwrap();
+        assert_eq!(pods.tell(&news, now).await, Reception::Forbidden);
+        world.faults.off(id);
+        assert_eq!(pods.tell(&news, now).await, Reception::Forbidden);
+        let anew = ListedPods::new(api(&world.host(0)), NODE.to_owned());
+        assert_eq!(anew.tell(&news, now + Duration::from_secs(1)).await, Reception::Shown);
         world.end();
     });
 }

@@ -118,7 +118,7 @@ fn lying_plugin(edit: &str) -> tempfile::TempDir {
 
 #[test]
 fn what_a_machine_cannot_do_is_refused_before_anything_is_begun() {
-    let options = HostOptions { bin_dir: PathBuf::from("/nowhere") };
+    let options = HostOptions { bin_dir: PathBuf::from("/nowhere"), image: None, reported: false };
     for (text, why) in [
         (format!("{CHURN}[[fault]]\nkind = \"node.disk_full\"\n"), "node.disk_full needs --world sim"),
         (format!("{CHURN}[[fault]]\nkind = \"node.netns_gone\"\n"), "a real process has none"),
@@ -161,6 +161,19 @@ fn what_is_lacking_is_exit_code_4_and_its_name() {
         assert_eq!(output.status.code(), Some(4), "{told}");
         assert!(told.contains(why), "{told}");
     }
+}
+
+#[test]
+fn without_an_engine_or_its_image_the_world_of_containers_is_lacking() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mine.toml");
+    std::fs::write(&path, format!("{BEGIN}{CHURN}")).unwrap();
+    let mut command = Command::new(executable("harness"));
+    command.env("DOCKER_HOST", format!("unix://{}", directory.path().join("none.sock").display()));
+    let output = command.args(["run", "--world", "containers"]).arg(&path).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{told}");
+    assert!(told.contains("--world containers needs a Docker engine"), "{told}");
 }
 
 #[tokio::test]

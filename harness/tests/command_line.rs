@@ -186,5 +186,56 @@ fn a_report_has_results_and_traces_that_scripts_can_read() {
     assert_eq!(printed["runs"].as_array().unwrap().len(), 2);
     assert_eq!(printed["runs"][0]["verdict"], written["runs"][0]["verdict"]);
     let traces: Vec<_> = std::fs::read_dir(report.join("traces")).unwrap().collect();
-    assert_eq!(traces.len(), 2);
+    assert_eq!(traces.len(), 4, "one for people and one for Perfetto, of each run");
+}
+
+#[test]
+fn a_line_a_run_for_who_reads_while_they_run_and_none_of_the_traces_that_nobody_wants() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = scenario(directory.path(), "");
+    let report = directory.path().join("report");
+    let output = harness(&[
+        "run",
+        "--seeds",
+        "2",
+        "--json=lines",
+        "--traces",
+        "failed",
+        "--report",
+        report.to_str().unwrap(),
+        path.to_str().unwrap(),
+    ]);
+    let written = std::fs::read_to_string(report.join("runs.jsonl")).unwrap();
+    assert_eq!(text(&output.stdout), written);
+    let seeds: Vec<u64> = written
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["seed"].as_u64().unwrap())
+        .collect();
+    assert_eq!((seeds, report.join("traces").exists()), (vec![1, 2], false));
+    assert!(output.stderr.is_empty(), "no bar where there is no terminal: {}", text(&output.stderr));
+    assert_eq!(harness(&["run", "--traces", "failed", path.to_str().unwrap()]).status.code(), Some(2));
+}
+
+#[test]
+fn what_fails_shrinks_to_a_file_that_is_valid_and_fails_and_what_holds_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let load = "count = 5\n[[load]]\nkind = \"job\"\n";
+    let limit = "[[expect]]\nkind = \"latency\"\nop = \"ADD\"\np99_max = \"1ms\"\n";
+    let path = scenario(directory.path(), &format!("{load}{limit}"));
+    let small = directory.path().join("small.toml");
+    let arguments = ["shrink", "--seed", "7", "--into", small.to_str().unwrap(), path.to_str().unwrap()];
+    let output = harness(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("latency: p99 of ADD is: "), "{}", text(&output.stderr));
+    let written = std::fs::read_to_string(&small).unwrap();
+    let head = format!("# Again: harness replay --seed 7 {}", small.display());
+    assert!(written.contains(&head) && !written.contains("kind = \"job\""), "{written}");
+    assert_eq!(harness(&["check", small.to_str().unwrap()]).status.code(), Some(0));
+    assert_eq!(harness(&["run", small.to_str().unwrap()]).status.code(), Some(1));
+    assert_eq!(harness(&arguments).status.code(), Some(2), "a file that is there stays");
+
+    let holds = scenario(directory.path(), "");
+    let refused = harness(&["shrink", holds.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("it holds"), "{}", text(&refused.stderr));
 }

@@ -221,3 +221,25 @@ fn a_node_that_a_fault_has_wedged_for_good_is_no_liveness() {
         wedged.failures
     );
 }
+
+#[test]
+fn where_the_audit_is_the_only_one_to_clean_up_nobody_calls_gc() {
+    let pods = "[[load]]\nkind = \"pod\"\ncount = 4\nhold = \"5s\"\n[[fault]]\nkind = \"kubelet.forgets\"\nfor = \"30s\"\n";
+    let audited = report(
+        &format!(
+            "{pods}[[load]]\nkind = \"audit\"\ninterval = \"30s\"\ngrace = \"60s\"\n[[expect]]\nkind = \"audited\"\n"
+        ),
+        1,
+    );
+    assert!(audited.passed(), "{:#?}", audited.complaints());
+    let collections =
+        |report: &Report| report.trace.iter().filter(|line| line.contains("\"event\":\"gc\"")).count();
+    assert_eq!(collections(&audited), 0);
+    let alone = report(&format!("{pods}[[expect]]\nkind = \"audited\"\nwithin = \"5m\"\n"), 1);
+    assert!(
+        alone.failures.iter().any(|failure| failure.starts_with("audited: left")),
+        "{:?}",
+        alone.failures
+    );
+    assert!(collections(&report(&format!("{pods}{NO_LEAKS}"), 1)) > 0);
+}

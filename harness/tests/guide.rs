@@ -253,6 +253,7 @@ pages! {
     commands_of_troubleshoot: "docs/troubleshoot.md",
     commands_of_emulator: "docs/emulator.md",
     commands_of_scenarios: "docs/scenarios.md",
+    commands_of_reports: "docs/report.md",
     commands_of_the_scenario_language: "docs/reference/scenario-language.md",
     commands_of_the_command_line: "docs/reference/command-line.md",
 }

@@ -49,6 +49,26 @@ fn a_stateful_set_comes_up_in_its_order_and_uses_its_names_again() {
 }
 
 #[test]
+fn traffic_follows_the_policies_between_two_namespaces_while_pods_are_replaced() {
+    let report = report("[[load]]\nkind = \"policies\"\npods = 2\nchanges = 4\nevery = \"5s\"\n");
+    let open: Vec<bool> =
+        events(&report, "policy").iter().map(|event| event["open"].as_bool().unwrap()).collect();
+    assert_eq!(open, [true, false, true, false]);
+    assert_eq!((count(&report, "added"), count(&report, "policy_refused")), (4 + 4 * 2, 0));
+}
+
+#[test]
+fn traffic_that_does_not_follow_the_policies_fails_the_run() {
+    // The jobs that carry policies out never end well.
+    let text = "[[load]]\nkind = \"policies\"\npods = 1\nchanges = 1\n\
+                [[fault]]\nkind = \"vsd.error\"\npath = \"/jobs\"\n";
+    let scenario = Scenario::parse("x.toml", &format!("{BEGIN}{text}{END}")).unwrap();
+    let complaints = format!("{:?}", run(&scenario, 1).unwrap().complaints());
+    assert!(complaints.contains("traffic_follows_policies"), "{complaints}");
+    assert!(complaints.contains("port 80"), "{complaints}");
+}
+
+#[test]
 fn a_pod_that_is_deleted_by_force_meets_the_next_one_of_its_name() {
     let report = report(
         "[[load]]\nkind = \"stateful_set\"\nreplicas = 1\nrestarts = 1\nforce = true\n\
@@ -194,6 +214,8 @@ fn each_habit_of_a_runtime_is_seen_and_none_leaves_anything() {
     assert_eq!((count(&early, "del_during_add"), count(&early, "added")), (4, 4));
     assert_eq!(habit("del_without_add", "").dels - ALIVE_DELS, 4 * 3);
     assert_eq!(habit("seven_dels", "").dels - ALIVE_DELS, 4 * 7);
+    let bare = habit("no_infra_id", "");
+    assert_eq!((count(&bare, "added"), bare.dels - ALIVE_DELS), (4, 4 * 2));
     let checked = habit("check_after_add", "");
     assert!(events(&checked, "check").iter().all(|check| check["error"].is_null()));
     assert_eq!(count(&checked, "check"), 4);

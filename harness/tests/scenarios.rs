@@ -12,7 +12,9 @@ fn shipped() -> Vec<Scenario> {
 }
 
 /// Small ones of each folder; `ci/test` runs all of them on the optimised build, five seeds, twice.
-const SAMPLE: [&str; 8] = [
+const SAMPLE: [&str; 10] = [
+    "regressions/dels-on-a-full-disk",
+    "regressions/faults-that-end-together",
     "everyday/one-pod",
     "everyday/stateful-set",
     "everyday/static-and-host-network-pods",
@@ -40,7 +42,7 @@ fn a_sample_of_the_shipped_scenarios_holds_and_each_trace_is_the_same_twice() {
 fn every_shipped_scenario_can_fail_and_none_is_larger_than_a_laptop_carries() {
     let scenarios = shipped();
     assert!(scenarios.len() >= 40, "{}", scenarios.len());
-    for folder in ["everyday", "failures", "upgrades", "abuse"] {
+    for folder in ["everyday", "failures", "upgrades", "abuse", "regressions"] {
         assert!(scenarios.iter().filter(|scenario| scenario.name.contains(folder)).count() >= 3, "{folder}");
     }
     for scenario in scenarios {
@@ -69,6 +71,14 @@ fn every_shipped_scenario_says_with_its_source_why_there_is_one() {
             scenario.name,
             scenario.why
         );
+    }
+}
+
+#[test]
+fn every_regression_says_what_was_broken_and_which_change_mended_it() {
+    let regressions = shipped().into_iter().filter(|scenario| scenario.name.contains("regressions"));
+    for scenario in regressions {
+        assert!(scenario.why.contains("mended in: "), "{}: {}", scenario.name, scenario.why);
     }
 }
 

@@ -26,8 +26,58 @@ done
 chroot "$root" /bin/sh -ec "cd /tmp/repository/deploy/ansible; $3"
 "#;
 
+/// Whose package manager a node has.
+#[derive(Clone, Copy)]
+enum Family {
+    Debian,
+    RedHat,
+}
+
+impl Family {
+    /// The package of version 1.1.0 for an orchestrator.
+    fn package(self, orchestrator: &str) -> String {
+        match self {
+            Self::Debian => format!("/tmp/packages/nuage-cni-{orchestrator}_1.1.0-1_amd64.deb"),
+            Self::RedHat => format!("/tmp/packages/nuage-cni-{orchestrator}-1.1.0-1.x86_64.rpm"),
+        }
+    }
+
+    /// What is done to the copy first: there the database of Red Hat's packages knows no shell yet.
+    fn prepare(self) -> String {
+        match self {
+            Self::Debian => "true".to_owned(),
+            Self::RedHat => {
+                let shell = rpm::PackageBuilder::new(
+                    "shell",
+                    "1",
+                    "MIT",
+                    "x86_64",
+                    "stands for the shell that is there",
+                )
+                .provides(rpm::Dependency::any("/bin/sh"))
+                .build()
+                .unwrap();
+                shell.write_file(packages().join("shell.rpm")).unwrap();
+                "rpm --initdb; rpm -i /tmp/packages/shell.rpm".to_owned()
+            }
+        }
+    }
+}
+
 /// Runs a playbook on the first of its nodes, then says what stands in the files; `None` where a peer is missing.
 fn play(test: &str, inventory: &str, playbook: &str, more: &str, then: &str) -> Option<(bool, String)> {
+    play_on(Family::Debian, test, inventory, playbook, more, then)
+}
+
+/// The same on a node of a family.
+fn play_on(
+    family: Family,
+    test: &str,
+    inventory: &str,
+    playbook: &str,
+    more: &str,
+    then: &str,
+) -> Option<(bool, String)> {
     let has = |program: &str, arguments: &[&str]| {
         Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
     };
@@ -41,10 +91,7 @@ fn play(test: &str, inventory: &str, playbook: &str, more: &str, then: &str) -> 
     if !can_install(test, "dpkg") {
         return None;
     }
-    let package = format!(
-        "/tmp/packages/nuage-cni-{}_1.1.0-1_amd64.deb",
-        if playbook == "kubernetes" { "k8s" } else { playbook }
-    );
+    let package = family.package(if playbook == "kubernetes" { "k8s" } else { playbook });
     let variables = format!(
         "ansible_connection=local ansible_python_interpreter=/usr/bin/python3 nuage_cni_package={package} nuage_cni_token=secret \
          nuage_cni_check={}",
@@ -54,7 +101,7 @@ fn play(test: &str, inventory: &str, playbook: &str, more: &str, then: &str) -> 
     let run = format!(
         "ansible-playbook -i inventory/{inventory}.ini {playbook}.yml --limit 'nodes[0]' -e '{variables}' -e '{more}'"
     );
-    let script = format!("{run}; {run}; {then}");
+    let script = format!("{}; {run}; {run}; {then}", family.prepare());
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "bash", "-c", COPY, "copy"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
@@ -72,12 +119,17 @@ fn play(test: &str, inventory: &str, playbook: &str, more: &str, then: &str) -> 
 /// The same, which must succeed and change nothing the second time. Gives what was printed at the end.
 fn done(test: &str, inventory: &str, playbook: &str, more: &str, then: &str) -> Option<String> {
     let (succeeded, told) = play(test, inventory, playbook, more, then)?;
+    Some(settled(succeeded, &told, then))
+}
+
+/// What is printed at the end of two runs of which the second changed nothing.
+fn settled(succeeded: bool, told: &str, then: &str) -> String {
     assert!(succeeded, "{told}");
     let recaps: Vec<&str> = told.lines().filter(|line| line.contains("changed=")).collect();
     assert_eq!(recaps.len(), 2, "{told}");
     assert!(!recaps[0].contains("changed=0") && recaps[1].contains("changed=0 "), "{told}");
     assert!(!told.contains("secret") || then.contains("kubeconfig"), "no token in what is told: {told}");
-    Some(told.rsplit("PLAY RECAP").next().unwrap().to_owned())
+    told.rsplit("PLAY RECAP").next().unwrap().to_owned()
 }
 
 const SHOW: &str = "cat /etc/default/nuage-cni.yaml /usr/share/vsp-*/*.yaml /usr/share/vsp-*/nuage.kubeconfig; \
@@ -99,6 +151,28 @@ fn a_node_of_kubernetes_is_configured_before_its_package_comes_and_a_second_run_
         "/opt/cni/bin/nuage-cni-k8s",
         "install ok installed",
     ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+}
+
+#[test]
+fn a_node_of_red_hats_gets_its_package_from_the_real_dnf() {
+    let name = "a_node_of_red_hats_gets_its_package_from_the_real_dnf";
+    let has_dnf = Command::new("/usr/bin/python3").args(["-c", "import dnf"]).output();
+    if !has_dnf.is_ok_and(|output| output.status.success()) || !can_install(name, "rpm") {
+        eprintln!("SKIPPED {name}: dnf and its Python library");
+        return;
+    }
+    // The machine is another one: only what is decided by the family is Red Hat's.
+    let more = r#"{"ansible_os_family": "RedHat", "nuage_cni_check": false}"#;
+    let show = "cat /usr/share/vsp-k8s/nuage.kubeconfig; stat -L -c \"%a %n\" /opt/cni/bin/nuage-cni-*; rpm -q nuage-cni-k8s; \
+        rpm -V nuage-cni-k8s || true";
+    let Some((succeeded, told)) = play_on(Family::RedHat, name, "kubernetes", "kubernetes", more, show)
+    else {
+        return;
+    };
+    let shown = settled(succeeded, &told, show);
+    for expected in ["token: secret", "755 /opt/cni/bin/nuage-cni-k8s", "nuage-cni-k8s-1.1.0-1.x86_64"] {
         assert!(shown.contains(expected), "{expected}: {shown}");
     }
 }

@@ -279,6 +279,58 @@ async fn the_harnesss_container_runs_a_scenario_of_its_library() {
     assert!(!all.contains("error"), "{all}");
 }
 
+/// Pods that come and go for some seconds.
+const CHURN: &str = r#"title = "Churn on nodes that are containers"
+why = "what a DaemonSet has installed is what runtimes call"
+
+[cluster]
+nodes = 2
+
+[[load]]
+kind = "churn"
+rate = "1/s"
+duration = "8s"
+lifetime = "1s..4s"
+
+[[fault]]
+kind = "monitor.down"
+at = "2s"
+for = "2s"
+
+[[expect]]
+kind = "all_running"
+
+[[expect]]
+kind = "no_leaks"
+within = "60s"
+"#;
+
+#[test]
+fn scenarios_hold_on_nodes_that_are_containers_of_the_image() {
+    let test = "scenarios_hold_on_nodes_that_are_containers_of_the_image";
+    let Some(image) = Loaded::new(test, "node") else { return };
+    if !has(test, "ip") {
+        return;
+    }
+    let churn = image.scratch.path().join("churn.toml");
+    fs::write(&churn, CHURN).unwrap();
+    let one_pod = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/everyday/one-pod.toml");
+    let harness = image.order.executables.join("harness");
+    let mut run = Command::new(&harness);
+    run.args(["run", "--world", "containers", "--image", &image.names[0]]).args([&one_pod, &churn]);
+    let said = succeed(&mut run);
+    assert!(said.contains("2 of 2 runs hold"), "{said}");
+    let left = docker(&["ps", "--all", "--format", "{{.Names}}"]);
+    assert!(!left.contains("nuage-run-"), "{left}");
+
+    let mut without = Command::new(harness);
+    let output =
+        without.args(["run", "--world", "containers", "--image", "none/such:1"]).arg(one_pod).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("docker load"), "{output:?}");
+}
+
 /// Every file of an image but those that an engine makes in a container: mode, owner and digest.
 fn files(name: &str) -> BTreeMap<String, String> {
     let id = docker(&["create", name]).trim().to_owned();

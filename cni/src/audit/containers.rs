@@ -159,8 +159,21 @@ pub trait Containers: Send + Sync {
         None
     }
 
-    /// Tells whoever looks at a pod; whether it is worth telling more. `now` is the time of day.
-    async fn tell(&self, news: &News, now: Duration) -> bool;
+    /// Tells whoever looks at a pod. `now` is the time of day.
+    async fn tell(&self, news: &News, now: Duration) -> Reception;
+}
+
+/// What became of something that was to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reception {
+    /// It can be seen.
+    Shown,
+    /// Not now; the next one may be.
+    Failed,
+    /// The right to tell anything is missing.
+    Forbidden,
+    /// There is nobody to tell.
+    Nobody,
 }
 
 /// A container runtime that can be asked.
@@ -198,7 +211,7 @@ impl Containers for WithRuntime {
         Some(self.runtime.sandboxes().await)
     }
 
-    async fn tell(&self, news: &News, now: Duration) -> bool {
+    async fn tell(&self, news: &News, now: Duration) -> Reception {
         self.pods.tell(news, now).await
     }
 }
@@ -224,7 +237,7 @@ impl Containers for Unasked {
         Word::Silent(self.0.clone())
     }
 
-    async fn tell(&self, _news: &News, _now: Duration) -> bool {
-        false
+    async fn tell(&self, _news: &News, _now: Duration) -> Reception {
+        Reception::Nobody
     }
 }

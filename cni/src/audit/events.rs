@@ -1,5 +1,5 @@
 //! News as Kubernetes Events: `kubectl describe pod` shows them. Needs the right to create events; where it is missing, nobody asks
-//! again until the files are loaded anew.
+//! again until the files are loaded anew. Never a reason for anything else to wait or to fail.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::containers::Reception;
 use super::news::News;
 
 /// How long one may take: nothing depends on it.
@@ -27,23 +28,29 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Tells; whether it is worth telling more. `now` is the time of day.
-    pub(super) async fn tell(&self, client: &kube::Client, node: &str, news: &News, now: Duration) -> bool {
+    /// Tells. `now` is the time of day.
+    pub(super) async fn tell(
+        &self,
+        client: &kube::Client,
+        node: &str,
+        news: &News,
+        now: Duration,
+    ) -> Reception {
         if self.forbidden.load(Ordering::Relaxed) {
-            return false;
+            return Reception::Forbidden;
         }
         let number = self.sequence.fetch_add(1, Ordering::Relaxed);
         let event = event(node, news, now, number).to_string();
         let path = format!("/api/v1/namespaces/{}/events", news.pod.namespace);
         let request = Request::post(path).header(http::header::CONTENT_TYPE, "application/json");
-        let Ok(request) = request.body(event.into_bytes()) else { return false };
+        let Ok(request) = request.body(event.into_bytes()) else { return Reception::Failed };
         match timeout(PATIENCE, client.request::<Value>(request)).await {
-            Ok(Ok(_)) => true,
+            Ok(Ok(_)) => Reception::Shown,
             Ok(Err(kube::Error::Api(status))) if status.code == StatusCode::FORBIDDEN.as_u16() => {
                 self.forbidden.store(true, Ordering::Relaxed);
-                false
+                Reception::Forbidden
             }
-            Ok(Err(_)) | Err(_) => false,
+            Ok(Err(_)) | Err(_) => Reception::Failed,
         }
     }
 }

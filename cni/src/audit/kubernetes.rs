@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::ServiceExt as _;
 
 use super::backoff::{Backoff, spread};
-use super::containers::{Containers, Life, PodInfo, Pods, Testimony, Word};
+use super::containers::{Containers, Life, PodInfo, Pods, Reception, Testimony, Word};
 use super::events::Events;
 use super::news::News;
 use super::node_name;
@@ -191,7 +191,7 @@ impl ApiServer {
     }
 
     /// Tells of a pod by an Event.
-    async fn tell(&self, news: &News, now: Duration) -> bool {
+    async fn tell(&self, news: &News, now: Duration) -> Reception {
         let name = self.0.name.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.0.events.tell(&self.client(), &name, news, now).await
     }
@@ -337,7 +337,7 @@ impl Containers for ListedPods {
         self.api.get(pod).await
     }
 
-    async fn tell(&self, news: &News, now: Duration) -> bool {
+    async fn tell(&self, news: &News, now: Duration) -> Reception {
         self.api.tell(news, now).await
     }
 }
@@ -382,7 +382,7 @@ impl Containers for WatchedPods {
         self.api.get(pod).await
     }
 
-    async fn tell(&self, news: &News, now: Duration) -> bool {
+    async fn tell(&self, news: &News, now: Duration) -> Reception {
         self.api.tell(news, now).await
     }
 }

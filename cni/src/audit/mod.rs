@@ -44,7 +44,7 @@ use crate::protocol::{Command, NetworkConfig, Request};
 use crate::vrs::Vrs;
 use act::{Hands, Outcome};
 use backoff::Backoff;
-use containers::{Containers, Testimony, Word};
+use containers::{Containers, Reception, Testimony, Word};
 use facts::sandbox_fact;
 use judge::{Presence, Sandbox, Verdict};
 use ledger::Ledger;
@@ -83,6 +83,8 @@ pub struct Auditor {
     debts: BTreeMap<String, Debt>,
     differing: BTreeSet<String>,
     allowance: Allowance,
+    /// Whether it has been logged that pods must not be told of.
+    is_muzzled: bool,
 }
 
 /// A debt that could not be paid yet.
@@ -117,6 +119,7 @@ impl Auditor {
             debts: BTreeMap::new(),
             differing: BTreeSet::new(),
             allowance: Allowance::new(),
+            is_muzzled: false,
         }
     }
 
@@ -365,11 +368,23 @@ impl Auditor {
         }
     }
 
-    /// Tells whoever looks at the pods, as far as that is allowed.
+    /// Tells whoever looks at the pods, as far as that is allowed. That it is not is logged once.
     async fn spread(&mut self, news: Vec<News>) {
         for one in news {
-            if !self.allowance.take() || !self.containers.tell(&one, self.host.clock.now()).await {
+            if !self.allowance.take() {
                 return;
+            }
+            match self.containers.tell(&one, self.host.clock.now()).await {
+                Reception::Shown => {}
+                Reception::Failed | Reception::Nobody => return,
+                Reception::Forbidden => {
+                    if !std::mem::replace(&mut self.is_muzzled, true) {
+                        let log = CallLog::of_audit(&self.host, &self.node, None);
+                        let hint = "let its account create events in the core API group";
+                        log.warn("no Events are shown on pods: the right is missing", &[("hint", hint)]);
+                    }
+                    return;
+                }
             }
         }
     }

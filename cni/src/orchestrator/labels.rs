@@ -1,5 +1,6 @@
 //! What labels, annotations and the network configuration say about a container's place. Pure.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -101,8 +102,14 @@ pub(super) fn from_mesos(network: &NetworkConfig) -> Result<Placement, Error> {
     })
 }
 
-/// The network configuration's own placement, for a container that belongs to no pod.
-pub(super) fn from_network(nuage: &NuagePlacement, vsp: &VspConfig) -> Result<Placement, Error> {
+/// The network configuration's own placement, for a container that belongs to no pod. What the caller asks for in `CNI_ARGS` (`IP`,
+/// `MAC`: podman's `--network NAME:ip=..,mac=..`) counts before it: whoever calls a plugin for no pod is the host's administrator.
+pub(super) fn from_network(
+    nuage: &NuagePlacement,
+    vsp: &VspConfig,
+    args: &BTreeMap<String, String>,
+) -> Result<Placement, Error> {
+    let asked = |key: &str| args.get(key).filter(|value| !value.is_empty()).cloned();
     let given = |key: &str, value: &Option<String>| {
         let value = value.as_ref().filter(|value| !value.is_empty());
         value.map(|value| check(key, value)).transpose()
@@ -124,8 +131,11 @@ pub(super) fn from_network(nuage: &NuagePlacement, vsp: &VspConfig) -> Result<Pl
             .iter()
             .map(|group| check("nuage.policyGroups", group))
             .collect::<Result<_, _>>()?,
-        static_ip: address("nuage.staticIP", given("nuage.staticIP", &nuage.static_ip)?)?,
+        static_ip: match asked("IP") {
+            Some(text) => address("CNI_ARGS: IP", Some(text))?,
+            None => address("nuage.staticIP", given("nuage.staticIP", &nuage.static_ip)?)?,
+        },
         redirection_target: given("nuage.redirectionTarget", &nuage.redirection_target)?,
-        mac: None,
+        mac: asked("MAC").map(|text| mac("CNI_ARGS: MAC", &text)).transpose()?,
     })
 }

@@ -156,7 +156,7 @@ pub async fn wish(call: &Call<'_>, peers: Peers) -> Result<Wish, Error> {
         (Some((pod, peers)), _) => kubernetes::wish(call, pod, peers?).await?,
         (None, Some(nuage)) => {
             let vsp = load_vsp(&*call.host.files, call.orchestrator, call.config_dir)?;
-            (labels::from_network(nuage, &vsp)?, None)
+            (labels::from_network(nuage, &vsp, &call.request.args)?, None)
         }
         (None, None) => {
             return Err(Error::Environment(vec![

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::labels::{Choices, from_mesos, of_pod};
+use super::labels::{Choices, from_mesos, from_network, of_pod};
 use super::*;
 use crate::config::{Choice, VspConfig};
-use crate::protocol::{NetworkConfig, Request, parse};
+use crate::protocol::{NetworkConfig, NuagePlacement, Request, parse};
 
 fn request(id: &str, ifname: &str, args: &str) -> Request {
     let environment: BTreeMap<String, String> =
@@ -92,5 +92,28 @@ fn a_mac_address_that_is_chosen_is_one_that_an_interface_can_have() {
         ["01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00", "02:00:00:00:00", "x", "02-00"]
     {
         assert_eq!(chosen(wrong).unwrap_err().code(), 7, "{wrong}");
+    }
+}
+
+#[test]
+fn what_a_caller_without_pods_asks_for_counts_before_its_network() {
+    let nuage = NuagePlacement {
+        zone: Some("z".into()),
+        network: Some("n".into()),
+        static_ip: Some("10.0.0.1".into()),
+        ..NuagePlacement::default()
+    };
+    let place = |args: &[(&str, &str)]| {
+        let args = args.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        from_network(&nuage, &vsp(&[]), &args)
+    };
+    let plain = place(&[("IP", ""), ("K8S_POD_NAME", "web")]).unwrap();
+    assert_eq!((plain.static_ip, plain.mac), (Some("10.0.0.1".parse().unwrap()), None));
+    let asked = place(&[("IP", "10.0.0.7"), ("MAC", "02:00:00:00:00:0A")]).unwrap();
+    assert_eq!(asked.static_ip, Some("10.0.0.7".parse().unwrap()));
+    assert_eq!(asked.mac.as_deref(), Some("02:00:00:00:00:0a"));
+    for wrong in [("IP", "10.0.0.7/24"), ("IP", "here"), ("MAC", "01:00:5e:00:00:01")] {
+        let error = place(&[wrong]).unwrap_err();
+        assert!(error.code() == 7 && error.to_string().contains("CNI_ARGS"), "{wrong:?}: {error}");
     }
 }

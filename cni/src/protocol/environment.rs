@@ -41,7 +41,11 @@ pub(super) fn request(
 ) -> Result<Request, Error> {
     let attaches = matches!(command, Command::Add | Command::Del | Command::Check);
     let needs_netns = matches!(command, Command::Add | Command::Check);
-    let value = |name: &str| environment.get(name).map_or("", String::as_str);
+    // What a verb has no use for may be anything: libcni asks VERSION with "dummy" everywhere.
+    let value = |name: &str| {
+        let used = attaches || name == "CNI_ARGS";
+        environment.get(name).filter(|_| used).map_or("", String::as_str)
+    };
     let mut problems = Vec::new();
     let mut require =
         |name: &str, needed: bool, check: fn(&str) -> Result<(), &'static str>| match value(name) {

@@ -49,6 +49,25 @@ fn del_needs_no_namespace_and_gc_and_status_need_no_container() {
     parse(&environment(&[("CNI_COMMAND", "GC")]), gc).unwrap();
 }
 
+/// libcni asks VERSION with "dummy" everywhere: podman takes a plugin that refuses it for none at all.
+#[test]
+fn what_a_verb_has_no_use_for_may_be_anything_and_is_not_kept() {
+    for (verb, network) in
+        [("VERSION", r#"{"cniVersion":"1.0.0"}"#), ("STATUS", r#"{"cniVersion":"1.1.0","name":"n"}"#)]
+    {
+        let mut variables = environment(&[("CNI_COMMAND", verb)]);
+        for name in ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"] {
+            variables.insert(name.into(), "../du mmy".into());
+        }
+        let request = parse(&variables, network.as_bytes()).unwrap();
+        assert_eq!(
+            (request.container_id.as_str(), request.netns, request.ifname.as_str()),
+            ("", None, ""),
+            "{verb}"
+        );
+    }
+}
+
 #[test]
 fn names_that_could_lead_elsewhere_are_refused() {
     for bad in ["", "../x", "-x", "a/b", "a b", &"x".repeat(256)] {

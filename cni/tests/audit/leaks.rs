@@ -1,7 +1,7 @@
 //! Whatever a plugin leaves behind when it is killed, the audit brings the node back to nothing, and is the only one to clean up.
 
 use nuage_cni::audit::act::Outcome;
-use nuage_cni::audit::containers::Life;
+use nuage_cni::audit::containers::{Life, Reception};
 use nuage_cni::audit::report::Kind;
 
 use crate::doubles::process::{Break, Process};
@@ -287,6 +287,25 @@ fn pods_are_told_of_in_moderation_and_an_address_that_differs_once() {
             assert_eq!(told.len(), expected, "{told:?}");
             assert!(told.iter().all(|news| news.is_warning && news.reason == "AddressDiffers"), "{told:?}");
         }
+    });
+}
+
+#[test]
+fn where_events_are_forbidden_the_audit_goes_on_and_says_so_once() {
+    simulate(async {
+        let mut site = site().await;
+        site.set_reception(Reception::Forbidden);
+        for _ in 0..3 {
+            site.lose_rows();
+            let report = site.pass().await.unwrap();
+            assert_eq!(report.actions.len(), 1);
+            assert_eq!((report.actions[0].kind, report.actions[0].outcome.name()), (Kind::Restore, "done"));
+            assert_eq!(site.news().len(), 1, "the audit does not know better than to ask its source");
+        }
+        let lines = held(&site.node.log.log).clone();
+        let told: Vec<_> = lines.iter().filter(|line| line.contains("no Events are shown")).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("create events"), "{told:?}");
     });
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nuage_cni::audit::containers::{Containers, Life, PodInfo, Pods, Sandboxes, Testimony, Word};
+use nuage_cni::audit::containers::{Containers, Life, PodInfo, Pods, Reception, Sandboxes, Testimony, Word};
 use nuage_cni::audit::news::News;
 use nuage_cni::audit::report::Report;
 use nuage_cni::audit::{Auditor, Mode};
@@ -43,6 +43,7 @@ struct State {
     stale: Pods,
     sandboxes: Option<Word<Sandboxes>>,
     news: Vec<News>,
+    reception: Reception,
 }
 
 /// The API server, and a runtime if there is one.
@@ -66,9 +67,10 @@ impl Containers for Cluster {
         held(&self.0).sandboxes.clone()
     }
 
-    async fn tell(&self, news: &News, _now: Duration) -> bool {
-        held(&self.0).news.push(news.clone());
-        true
+    async fn tell(&self, news: &News, _now: Duration) -> Reception {
+        let mut state = held(&self.0);
+        state.news.push(news.clone());
+        state.reception
     }
 
     async fn look_again(&self, pod: &Pod) -> Word<Option<PodInfo>> {
@@ -104,6 +106,7 @@ impl Site {
             stale: Pods::default(),
             sandboxes: None,
             news: Vec::new(),
+            reception: Reception::Shown,
         };
         let cluster = Cluster(Arc::new(Mutex::new(state)));
         let auditor = auditor(&node, &cluster);
@@ -156,6 +159,11 @@ impl Site {
     /// What was told of pods since this was last asked.
     pub fn news(&self) -> Vec<News> {
         std::mem::take(&mut held(&self.cluster.0).news)
+    }
+
+    /// What becomes of what is told from now on.
+    pub fn set_reception(&self, reception: Reception) {
+        held(&self.cluster.0).reception = reception;
     }
 
     /// A call of the plugin for a sandbox of a pod, in a process of its own. `None`: it was killed.

@@ -31,6 +31,9 @@ pub(super) struct Arguments {
     /// How many nodes, each with a switch of its own
     #[arg(long, value_name = "N", default_value_t = 1)]
     nodes: u16,
+    /// Give each switch a second controller, which takes over when the first is lost (fault vrs.controller_lost)
+    #[arg(long)]
+    standby: bool,
     /// Keep the switches' rows and the VSD's objects in DIR/state. (The Kubernetes API begins anew.)
     #[arg(long)]
     persist: bool,
@@ -74,6 +77,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Error> {
         components: components.into_iter().collect(),
         empty: arguments.empty,
         nodes: arguments.nodes,
+        standby: arguments.standby,
         persist: arguments.persist,
         vrs_tcp: arguments.vrs_tcp,
         vrs_tls: arguments.vrs_tls,

@@ -137,7 +137,7 @@ pub const ALL: &[Definition] = &[
     fault("vrs.update_first", "A watcher's first update arrives before the answer to its registration.", &[]),
     state(
         "vrs.controller_lost",
-        "The switch's controller is not connected and no master, until the fault is over.",
+        "The switch's controller is not connected and no master, until the fault is over. One that stands by takes over meanwhile.",
         &[],
     ),
     fault("vsc.slow", "The controller takes longer to resolve a port.", &[delay(5000)]),
@@ -213,6 +213,7 @@ pub const ALL: &[Definition] = &[
         &[],
     ),
     fault("kube.unauthorized", "The API server answers 401.", &[PATH]),
+    fault("kube.forbidden", "The API server answers 403: the caller lacks a right.", &[PATH]),
     fault("kube.conflict", "The API server answers 409.", &[PATH]),
     fault("kube.throttled", "The API server answers 429 with Retry-After.", &[PATH, RETRY_AFTER]),
     fault("kube.error", "The API server answers 500.", &[PATH]),

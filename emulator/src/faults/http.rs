@@ -98,6 +98,7 @@ impl Api {
 fn reason(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => "Unauthorized",
+        StatusCode::FORBIDDEN => "Forbidden",
         StatusCode::CONFLICT => "Conflict",
         StatusCode::GONE => "Expired",
         StatusCode::TOO_MANY_REQUESTS => "TooManyRequests",
@@ -107,8 +108,9 @@ fn reason(status: StatusCode) -> &'static str {
 }
 
 /// Faults that are a status and nothing else.
-const STATUSES: [(&str, StatusCode); 5] = [
+const STATUSES: [(&str, StatusCode); 6] = [
     ("unauthorized", StatusCode::UNAUTHORIZED),
+    ("forbidden", StatusCode::FORBIDDEN),
     ("conflict", StatusCode::CONFLICT),
     ("throttled", StatusCode::TOO_MANY_REQUESTS),
     ("error", StatusCode::INTERNAL_SERVER_ERROR),

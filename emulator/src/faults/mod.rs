@@ -4,6 +4,7 @@
 mod admin;
 mod definition;
 pub mod http;
+mod picked;
 mod setting;
 pub mod stream;
 mod switch;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use crate::entropy::Entropy;
 pub use admin::{Ask, Told, admin, ask as ask_admin};
 pub use definition::{ALL, Definition, Effect, Parameter, Takes, find};
+pub use picked::Picked;
 pub use setting::{CERTAIN, Refused, Setting, Value, Values, duration};
 pub use switch::{Order, Refusal, SwitchFaults};
 
@@ -136,6 +138,13 @@ impl Faults {
         self.0.on.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether no fault is on but those of these names.
+    pub fn quiet_but(&self, names: &[&str]) -> bool {
+        let now = Instant::now();
+        let strange = |active: &Active| !active.is_over(now) && !names.contains(&active.definition.name);
+        self.quiet() || !self.state().active.iter().any(strange)
+    }
+
     /// Turns a fault on and returns what turns this one off again.
     ///
     /// # Errors
@@ -236,7 +245,8 @@ impl Faults {
         let state = self.state();
         let on = state.active.iter().filter(|active| active.definition.name == name && !active.is_over(now));
         let mut concerned = on.filter(|active| active.concerns(caller) && concern(&active.setting.values));
-        let active = concerned.find(|active| self.falls(active.setting.chance))?;
+        let falls = |setting: &Setting| self.falls(setting.chance) && setting.picked.comes_about();
+        let active = concerned.find(|active| falls(&active.setting))?;
         Some((active.id, active.setting.values.drawn(&self.0.entropy)))
     }
 
@@ -316,6 +326,21 @@ mod tests {
         };
         assert_eq!(run(), run());
         assert!((200..300).contains(&run()), "{}", run());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strikes_that_are_not_picked_are_drawn_and_do_not_come_about() {
+        let by_chance = || Setting { chance: CERTAIN / 2, ..Setting::default() };
+        let strikes = |setting: Setting| {
+            let faults = faults();
+            faults.on("vrs.slow", setting).unwrap();
+            (0..100).filter(|_| struck(&faults, 1) == 1).collect::<Vec<_>>()
+        };
+        let all = strikes(by_chance());
+        let picked = Picked::only([2, 5].into());
+        let two = strikes(Setting { picked: picked.clone(), ..by_chance() });
+        assert_eq!(two, [all[1], all[4]]);
+        assert_eq!(picked.drawn(), all.len() as u64);
     }
 
     #[tokio::test(start_paused = true)]

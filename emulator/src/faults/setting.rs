@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::definition::{ALL, Definition, Parameter, Takes};
+use super::picked::Picked;
 use crate::entropy::Entropy;
 
 /// The chance of what happens every time.
@@ -105,11 +106,14 @@ pub struct Setting {
     pub nodes: Option<Vec<String>>,
     /// What its parameters are.
     pub values: Values,
+    /// Which of the strikes that its chance has drawn come about.
+    pub picked: Picked,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { chance: CERTAIN, times: None, lasts: None, nodes: None, values: Values::default() }
+        let (values, picked) = (Values::default(), Picked::default());
+        Self { chance: CERTAIN, times: None, lasts: None, nodes: None, values, picked }
     }
 }
 

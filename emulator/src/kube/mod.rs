@@ -4,6 +4,7 @@
 mod discovery;
 mod feeds;
 mod kept;
+mod protobuf;
 mod request;
 mod selector;
 mod status;
@@ -25,7 +26,7 @@ pub use status::Status;
 use store::{Key, Resource, Store};
 
 /// The addresses of services, as kubeadm gives them out.
-const SERVICES: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 96, 0, 0), 12);
+pub(crate) const SERVICES: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 96, 0, 0), 12);
 
 /// The API server. Clones are handles of the same one.
 #[derive(Clone)]

@@ -17,7 +17,7 @@ use super::selector::Selector;
 use super::status::Status;
 use super::store::{Key, NETWORKING, Resource};
 use super::watch::Watch;
-use super::{Kube, discovery, table};
+use super::{Kube, discovery, protobuf, table};
 use crate::http::PeerCertificate;
 
 /// No object is larger: etcd's limit is 1.5 MB.
@@ -93,9 +93,23 @@ async fn authenticate(State(kube): State<Kube>, request: Request, next: Next) ->
     }
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if let Some(kind) = kind.filter(|kind| kind.contains("protobuf") && request.method() != Method::DELETE) {
-        return Status::unsupported(kind).into_response();
+        let unsupported = Status::unsupported(kind).into_response();
+        return match as_json(request).await {
+            Some(request) => next.run(request).await,
+            None => unsupported,
+        };
     }
     next.run(request).await
+}
+
+/// The same request with its body as JSON, where that can be.
+async fn as_json(request: Request) -> Option<Request> {
+    let (mut head, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, MAX_BODY_BYTES).await.ok()?;
+    let body = protobuf::namespace(&bytes)?.to_string();
+    head.headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    head.headers.remove(http::header::CONTENT_LENGTH);
+    Some(Request::from_parts(head, Body::from(body)))
 }
 
 fn resource(name: &str, namespaced: bool) -> Result<Resource, Status> {

@@ -3,6 +3,7 @@
 //! who presented no certificate.
 
 mod ask;
+mod base;
 mod blocks;
 mod cluster;
 mod enforce;
@@ -13,8 +14,9 @@ mod selector;
 mod services;
 mod slots;
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -27,8 +29,10 @@ use http::{HeaderValue, StatusCode};
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
 use tokio::sync::Mutex as Gate;
+use tokio::time::sleep;
 
 use self::ask::Ask;
+use self::base::Base;
 use self::blocks::Blocks;
 use self::cluster::{Cluster, Follower, News};
 use self::place::{Places, uid};
@@ -40,6 +44,8 @@ use crate::vsd::client::Client;
 
 /// How long an answer may take, the VSD's part included.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long until what could not be done for a namespace is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// The largest request body that is read, in bytes; the plugin's has about a hundred.
 const LARGEST_BODY: usize = 64 * 1024;
 /// The longest name of a namespace: it is a DNS label.
@@ -74,13 +80,24 @@ impl fmt::Debug for MonitorOptions {
     }
 }
 
+/// Is told of each pod that the monitor is told is gone, by namespace and name, as often as it is told. Must not wait.
+pub type Observer = Box<dyn Fn(&str, &str) + Send>;
+
 /// An emulated monitor. Clones share what it knows.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Monitor {
     places: Arc<Places>,
     rules: Arc<Rules>,
+    base: Arc<Base>,
     /// Held by the request that is served, while the fault is on that serves one after the other.
     one: Arc<Gate<()>>,
+    observer: Arc<Mutex<Option<Observer>>>,
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Monitor").field(&self.places).finish()
+    }
 }
 
 impl Monitor {
@@ -96,7 +113,13 @@ impl Monitor {
             (options.faults, options.autoscale),
             blocks,
         );
-        Self { places: Arc::new(places), rules: Arc::default(), one: Arc::default() }
+        Self {
+            places: Arc::new(places),
+            rules: Arc::default(),
+            base: Arc::default(),
+            one: Arc::default(),
+            observer: Arc::default(),
+        }
     }
 
     /// Follows the cluster, if there is one: each namespace gets its place, and loses it when it has gone; policies and
@@ -112,29 +135,52 @@ impl Monitor {
     }
 
     async fn namespaces(&self, mut namespaces: Follower) {
+        // Those whose ACLs are not as they should be: `None` for one that has gone.
+        let mut pending: BTreeMap<String, Option<Value>> = BTreeMap::new();
         loop {
-            match namespaces.next().await {
-                // There always are some: an empty list is no answer.
-                News::All(all) if all.is_empty() => {}
-                News::All(all) => {
-                    let there: Vec<&str> = all.iter().filter_map(name).collect();
-                    // Those that went while nobody looked, before a restart too.
-                    let known = self.places.left_over().await.unwrap_or_else(|_| self.places.all());
-                    for known in known.iter().filter(|known| !there.contains(&known.as_str())) {
-                        self.lose(known).await;
+            tokio::select! {
+                biased;
+                news = namespaces.next() => self.take_in(news, &mut pending).await,
+                () = sleep(AGAIN), if !pending.is_empty() => {}
+            }
+            for (namespace, object) in std::mem::take(&mut pending) {
+                let done = match &object {
+                    Some(object) => {
+                        base::prepare(&self.places, &self.rules, &self.base, (&namespace, object)).await
                     }
-                    for namespace in &all {
-                        self.prepare(namespace).await;
-                    }
+                    None => base::forget(&self.places, &self.rules, &self.base, &namespace).await,
+                };
+                if let Err(error) = done {
+                    tracing::info!(namespace, %error, "a namespace has not its ACLs yet");
+                    pending.insert(namespace, object);
                 }
-                News::Put(namespace) => self.prepare(&namespace).await,
-                News::Gone(namespace) => self.lose(name(&namespace).unwrap_or_default()).await,
             }
         }
     }
 
-    async fn lose(&self, namespace: &str) {
+    async fn take_in(&self, news: News, pending: &mut BTreeMap<String, Option<Value>>) {
+        match news {
+            // There always are some: an empty list is no answer.
+            News::All(all) if all.is_empty() => {}
+            News::All(all) => {
+                let there: Vec<&str> = all.iter().filter_map(name).collect();
+                // Those that went while nobody looked, before a restart too.
+                let known = self.places.left_over().await.unwrap_or_else(|_| self.places.all());
+                for known in known.iter().filter(|known| !there.contains(&known.as_str())) {
+                    self.lose(known, pending).await;
+                }
+                for namespace in all {
+                    self.prepare(namespace, pending).await;
+                }
+            }
+            News::Put(namespace) => self.prepare(namespace, pending).await,
+            News::Gone(namespace) => self.lose(name(&namespace).unwrap_or_default(), pending).await,
+        }
+    }
+
+    async fn lose(&self, namespace: &str, pending: &mut BTreeMap<String, Option<Value>>) {
         self.places.doom(namespace);
+        pending.insert(namespace.to_owned(), None);
         self.apply(self.rules.namespace(namespace, None)).await;
     }
 
@@ -148,14 +194,26 @@ impl Monitor {
         }
     }
 
-    async fn prepare(&self, object: &Value) {
-        let Some(namespace) = name(object).filter(|name| is_label(name)) else { return };
+    async fn prepare(&self, object: Value, pending: &mut BTreeMap<String, Option<Value>>) {
+        let Some(namespace) = name(&object).filter(|name| is_label(name)) else { return };
         self.places.spare(namespace);
         // Whoever asks for a pod of it tries again.
         if let Err(error) = self.places.ensure(namespace, &Caller::default()).await {
             tracing::info!(namespace, %error, "no place yet");
         }
         self.apply(self.rules.namespace(namespace, Some(object.clone()))).await;
+        pending.insert(namespace.to_owned(), Some(object));
+    }
+
+    /// Lets `observer` know from now on which pods the monitor is told are gone. For invariants, from inside this process.
+    pub fn observe(&self, observer: Observer) {
+        *self.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(observer);
+    }
+
+    fn gone(&self, namespace: &str, pod: &str) {
+        if let Some(observer) = &*self.observer.lock().unwrap_or_else(PoisonError::into_inner) {
+            observer(namespace, pod);
+        }
     }
 
     /// Its REST API: `/namespaces/{namespace}/pods` and `/namespaces/{namespace}/pods/{pod}`. Who asks must have
@@ -223,6 +281,7 @@ impl Monitor {
         let places = &self.places;
         match ask {
             Ask::Gone { pod } => {
+                self.gone(namespace, &pod);
                 let by_name = places.strikes("monitor.counts_names", caller);
                 places.leave(namespace, &pod, by_name).await;
                 subnet("", &Value::Null)

@@ -41,9 +41,27 @@ fn wanted(service: &Value) -> Option<Wanted> {
     let named = label("network-macro-group.name").map(str::to_owned);
     let group = match label("network-macro-group.id") {
         Some(id) => Group::Id(id.to_owned()),
-        None => Group::Name(named.unwrap_or_else(|| format!("Service Group For Zone - {zone}"))),
+        None => Group::Name(named.unwrap_or_else(|| usual_group(zone))),
     };
     Some(Wanted { address, group })
+}
+
+/// The group of the services of a zone.
+fn usual_group(zone: &str) -> String {
+    format!("Service Group For Zone - {zone}")
+}
+
+/// The ID of the group of a namespace's services, which is made if it is missing.
+///
+/// # Errors
+/// What the VSD said.
+pub(super) async fn group_of(places: &Places, enterprise: &str, namespace: &str) -> Result<String, Error> {
+    named_group(places, enterprise, &usual_group(namespace)).await
+}
+
+async fn named_group(places: &Places, enterprise: &str, name: &str) -> Result<String, Error> {
+    let body = json!({ "name": name, "externalID": OURS });
+    places.found_or_made(&format!("enterprises/{enterprise}/networkmacrogroups"), name, &body).await
 }
 
 /// What a service's macro is called.
@@ -149,10 +167,7 @@ async fn settle(places: &Places, name: &str, wanted: Option<&Wanted>) -> Result<
     };
     let group = match group {
         Group::Id(id) => id.clone(),
-        Group::Name(name) => {
-            let body = json!({ "name": name, "externalID": OURS });
-            places.found_or_made(&format!("enterprises/{enterprise}/networkmacrogroups"), name, &body).await?
-        }
+        Group::Name(name) => named_group(places, &enterprise, name).await?,
     };
     places.client.add_member(&format!("networkmacrogroups/{group}/enterprisenetworks"), &network).await
 }

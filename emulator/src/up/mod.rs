@@ -57,6 +57,8 @@ pub struct Options {
     pub empty: bool,
     /// How many nodes.
     pub nodes: u16,
+    /// Whether each switch has a second controller, which takes over when the first is lost.
+    pub standby: bool,
     /// Whether the switches' rows and the VSD's objects outlive the process, in `state` below the directory.
     pub persist: bool,
     /// Whether the switches listen on TCP, too.

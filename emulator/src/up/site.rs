@@ -30,7 +30,7 @@ use crate::ovsdb::Listener;
 use crate::ovsdb::persist::FileMedium;
 use crate::pki::{Identity, Pki};
 use crate::serve::{ClientCertificate, Front, acceptor, serve};
-use crate::vrs::{Vrs, VrsOptions};
+use crate::vrs::{CONTROLLERS, Vrs, VrsOptions};
 use crate::vsc::{Controller, Follower, Stream};
 use crate::vsd::{self, Vsd};
 
@@ -73,6 +73,8 @@ pub struct Parts {
     pub kube: Option<Kube>,
     /// The Mesos agents by their nodes' names, if they run.
     pub agents: Vec<(String, Mesos)>,
+    /// The monitor, if it runs.
+    pub monitor: Option<Monitor>,
     /// The faults of all of them.
     pub faults: Faults,
 }
@@ -135,7 +137,7 @@ impl Site {
         let entropy = Entropy::seeded(seed()?);
         let faults = Faults::new(Entropy::seeded(entropy.next()));
         let (switches, agents) = (Vec::new(), Vec::new());
-        let parts = Parts { switches, vsd: None, kube: None, agents, faults: faults.clone() };
+        let parts = Parts { switches, vsd: None, kube: None, agents, monitor: None, faults: faults.clone() };
         let ground = Ground { pki, server, untrusted, clock: Clock::System, entropy, faults };
         let (tasks, sockets, endpoints) = (JoinSet::new(), Vec::new(), Map::new());
         let mut site = Self { tasks, sockets, endpoints, directory, parts };
@@ -147,16 +149,23 @@ impl Site {
             let follower = Follower::new(http.clone(), VSD_URL);
             for switch in &switches {
                 let controller = Controller::new(http.clone(), VSD_URL).following(&follower);
-                site.start_controller(switch, controller, &ground);
+                if !options.standby {
+                    site.start_controller(switch, controller, &ground);
+                    continue;
+                }
+                for target in CONTROLLERS {
+                    site.start_controller(switch, controller.clone().taking_turns(target), &ground);
+                }
             }
             site.run(async move { match follower.run().await {} });
         }
         let kube = site.start_kube(options, &ground).await?;
-        site.start_monitor(options, &ground, vsd.as_ref(), kube.as_ref()).await?;
+        let monitor = site.start_monitor(options, &ground, vsd.as_ref(), kube.as_ref()).await?;
         let (agents, told) = site.start_agents(options, &ground).await?.into_iter().unzip();
         site.write_nodes(options, &ground, kube.as_ref(), told)?;
         let switches: Vec<_> = switches.into_iter().map(|switch| (switch.name, switch.vrs)).collect();
-        site.parts = Parts { switches: switches.clone(), vsd, kube, agents, faults: ground.faults.clone() };
+        site.parts =
+            Parts { switches: switches.clone(), vsd, kube, agents, monitor, faults: ground.faults.clone() };
         site.start_admin(&ground, switches)?;
         site.write_endpoints()?;
         Ok(site)
@@ -218,7 +227,8 @@ impl Site {
             make(&place)?;
             let mut node = json!({ "name": name });
             if options.components.contains(&Component::Vrs) {
-                let vrs_options = VrsOptions { empty: options.empty, system_id: name.clone() };
+                let (empty, standby) = (options.empty, options.standby);
+                let vrs_options = VrsOptions { empty, system_id: name.clone(), standby };
                 let vrs = self.open_switch(options, ground, &vrs_options)?;
                 vrs.server().set_faults(SwitchFaults::new(ground.faults.clone(), &name));
                 let socket = place.join("db.sock");
@@ -318,9 +328,9 @@ impl Site {
         ground: &Ground,
         vsd: Option<&Vsd>,
         kube: Option<&Kube>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Monitor>, Error> {
         if !options.components.contains(&Component::Monitor) {
-            return Ok(());
+            return Ok(None);
         }
         let monitor = Monitor::new(MonitorOptions {
             vsd: vsd.map(|vsd| internal(vsd, ground)).ok_or_else(|| needs("monitor", "vsd"))?,
@@ -336,9 +346,10 @@ impl Site {
         let (listener, address) = self.listen(options, 9443).await?;
         let front = ground.front(Api::Monitor, ClientCertificate::Required)?;
         self.run(serve(listener, front, monitor.router()));
-        self.run(async move { monitor.run().await });
+        let following = monitor.clone();
+        self.run(async move { following.run().await });
         self.endpoints.insert("monitor".into(), json!(format!("https://{address}")));
-        Ok(())
+        Ok(Some(monitor))
     }
 
     async fn start_kube(&mut self, options: &Options, ground: &Ground) -> Result<Option<Kube>, Error> {

@@ -1,6 +1,7 @@
 //! The emulated VRS: an OVSDB server that carries Open vSwitch's schema with the two Nuage tables, a bridge alubr0 and a
 //! controller, as a node has it before the first container. Resolving ports is the controller's business.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -23,6 +24,8 @@ pub const SCHEMA: &str = include_str!("../schema/vswitch.ovsschema");
 pub const DATABASE: &str = "Open_vSwitch";
 /// The bridge that a VRS puts containers into.
 pub const BRIDGE: &str = "alubr0";
+/// The targets of its controllers: the one that is master at first, and the one that stands by where there is one.
+pub const CONTROLLERS: [&str; 2] = ["tcp:127.0.0.1:6633", "tcp:127.0.0.2:6633"];
 /// The tables without which it is no VRS.
 const TABLES: [&str; 7] =
     ["Open_vSwitch", "Bridge", "Port", "Interface", "Controller", "Nuage_Port_Table", "Nuage_VM_Table"];
@@ -49,6 +52,8 @@ pub struct VrsOptions {
     pub empty: bool,
     /// `external_ids:system-id` of the switch.
     pub system_id: String,
+    /// With a second controller, which stands by.
+    pub standby: bool,
 }
 
 /// Why a VRS does not come back.
@@ -79,7 +84,7 @@ impl Vrs {
     pub fn new(entropy: Entropy, options: &VrsOptions) -> Result<Self, Error> {
         let (vrs, _) = Self::bare(entropy)?;
         if !options.empty {
-            vrs.server.transact(DATABASE, &ready_rows(&options.system_id));
+            vrs.server.transact(DATABASE, &ready_rows(options));
         }
         Ok(vrs)
     }
@@ -89,7 +94,7 @@ impl Vrs {
     pub fn twin(&self, entropy: Entropy, options: &VrsOptions) -> Self {
         let (vrs, _) = Self::around(self.server.twin(entropy));
         if !options.empty {
-            vrs.server.transact(DATABASE, &ready_rows(&options.system_id));
+            vrs.server.transact(DATABASE, &ready_rows(options));
         }
         vrs
     }
@@ -127,7 +132,7 @@ impl Vrs {
             }
             vrs.come_back(&next_port);
         } else if !options.empty {
-            vrs.server.transact(DATABASE, &ready_rows(&options.system_id));
+            vrs.server.transact(DATABASE, &ready_rows(options));
         }
         Ok(vrs)
     }
@@ -139,13 +144,15 @@ impl Vrs {
         let taken = interfaces.iter().filter_map(|row| row.get("ofport")?.as_i64());
         let last = taken.filter(|number| *number < LOCAL_OFPORT).max();
         next_port.store(last.map_or(FIRST_OFPORT, |last| last + 1), Ordering::Relaxed);
-        let again = json!({"role": "master", "is_connected": true});
+        let again = |role: &str| json!({"role": role, "is_connected": true});
+        let second = json!([["target", "==", CONTROLLERS[1]]]);
         let attached = json!([["ofport", "!=", ["set", []]]]);
         let up = json!({"admin_state": "up", "link_state": "up"});
         self.server.transact(
             DATABASE,
             &[
-                json!({"op": "update", "table": "Controller", "where": [], "row": again}),
+                json!({"op": "update", "table": "Controller", "where": [], "row": again("master")}),
+                json!({"op": "update", "table": "Controller", "where": second, "row": again("slave")}),
                 json!({"op": "update", "table": "Interface", "where": attached, "row": up}),
             ],
         );
@@ -201,15 +208,34 @@ impl Vrs {
         self.server.transact(DATABASE, &operations);
     }
 
+    /// Those who were lost are back: as master only if nobody has taken over.
     fn find_controller(&self) {
-        let marked = json!([["external_ids", "includes", lost_mark()]]);
-        let found = json!({"role": "master", "is_connected": true});
         let unmark = json!([["external_ids", "delete", lost_mark()]]);
-        let operations = [
-            json!({"op": "update", "table": "Controller", "where": marked, "row": found}),
-            json!({"op": "mutate", "table": "Controller", "where": marked, "mutations": unmark}),
-        ];
-        self.server.transact(DATABASE, &operations);
+        for target in self.lost_controllers() {
+            let this = json!([["target", "==", target]]);
+            let found = |role: &str| json!({"role": role, "is_connected": true});
+            self.server.transact(
+                DATABASE,
+                &[
+                    json!({"op": "update", "table": "Controller", "where": this, "row": found("slave")}),
+                    json!({"op": "mutate", "table": "Controller", "where": this, "mutations": unmark}),
+                ],
+            );
+            let nobody = json!({"op": "wait", "table": "Controller", "where": [["role", "==", "master"]], "columns": [],
+                                "until": "==", "rows": [], "timeout": 0});
+            let master =
+                json!({"op": "update", "table": "Controller", "where": this, "row": found("master")});
+            self.server.transact(DATABASE, &[nobody, master]);
+        }
+    }
+
+    /// The targets of the controllers that a fault has disconnected, in their order.
+    fn lost_controllers(&self) -> BTreeSet<String> {
+        let lost = json!({"op": "select", "table": "Controller", "where": [["external_ids", "includes", lost_mark()]],
+                          "columns": ["target"]});
+        let results = self.server.transact(DATABASE, &[lost]);
+        let rows = results.first().and_then(|result| result.get("rows")?.as_array()).into_iter().flatten();
+        rows.filter_map(|row| row.get("target")?.as_str().map(str::to_owned)).collect()
     }
 
     /// Ends all sessions and takes no new ones.
@@ -268,32 +294,41 @@ fn lost_mark() -> Value {
     json!(["map", [["nuage-emulator-fault", "controller_lost"]]])
 }
 
-/// The switch, alubr0 with its internal port, and one connected controller of role master.
-fn ready_rows(system_id: &str) -> Vec<Value> {
+/// The switch, alubr0 with its internal port, one connected controller of role master, and one that stands by if there
+/// is to be one.
+fn ready_rows(options: &VrsOptions) -> Vec<Value> {
     let insert = |table: &str, name: &str, row: Value| json!({"op": "insert", "table": table, "uuid-name": name, "row": row});
-    vec![
+    let controller = |name: &str, target: &str, role: &str| {
+        insert("Controller", name, json!({"target": target, "role": role, "is_connected": true}))
+    };
+    let [first, second] = CONTROLLERS;
+    let mut rows = vec![
         insert("Interface", "interface", json!({"name": BRIDGE, "type": "internal"})),
         insert("Port", "port", json!({"name": BRIDGE, "interfaces": ["named-uuid", "interface"]})),
-        insert(
-            "Controller",
-            "controller",
-            json!({"target": "tcp:127.0.0.1:6633", "role": "master", "is_connected": true}),
-        ),
+        controller("controller", first, "master"),
+    ];
+    let mut controllers = vec![json!(["named-uuid", "controller"])];
+    if options.standby {
+        rows.push(controller("standby", second, "slave"));
+        controllers.push(json!(["named-uuid", "standby"]));
+    }
+    rows.extend([
         insert(
             "Bridge",
             "bridge",
             json!({
-                "name": BRIDGE, "ports": ["named-uuid", "port"], "controller": ["named-uuid", "controller"]
+                "name": BRIDGE, "ports": ["named-uuid", "port"], "controller": ["set", controllers]
             }),
         ),
         insert(
             "Open_vSwitch",
             "switch",
             json!({
-                "bridges": ["named-uuid", "bridge"], "external_ids": ["map", [["system-id", system_id]]]
+                "bridges": ["named-uuid", "bridge"], "external_ids": ["map", [["system-id", options.system_id]]]
             }),
         ),
-    ]
+    ]);
+    rows
 }
 
 #[cfg(test)]

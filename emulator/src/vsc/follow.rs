@@ -112,7 +112,8 @@ fn about(event: Event) -> Vec<String> {
         ("UPDATE" | "DELETE", "containerinterface") => {
             objects.filter_map(|object| object.container).collect()
         }
-        ("DELETE", "container") => objects.filter_map(|object| object.uuid).collect(),
+        ("UPDATE" | "DELETE", "vminterface") => objects.filter_map(|object| object.machine).collect(),
+        ("DELETE", "container" | "vm") => objects.filter_map(|object| object.uuid).collect(),
         _ => Vec::new(),
     }
 }
@@ -134,7 +135,7 @@ pub(super) async fn look(
     entity: &Entity,
     ports: Vec<Port>,
 ) -> Result<Option<Vec<(Port, Option<Found>)>>, Error> {
-    let container = vsd.find("containers", "UUID", &entity.uuid).await?;
+    let container = vsd.find(entity.kind.collection(), "UUID", &entity.uuid).await?;
     let owner = container.as_ref().and_then(|container| container.get("VRSID")).and_then(Value::as_str);
     if owner.is_some_and(|owner| owner != vrs) {
         return Ok(None);
@@ -145,7 +146,10 @@ pub(super) async fn look(
         let found = match interface {
             Some(interface) => {
                 let place = place_of(vsd, interface).await?;
-                Some(Found { answer: answer(interface, &place)?, columns: columns(entity, &port, interface) })
+                Some(Found {
+                    answer: answer(interface, &place, &port)?,
+                    columns: columns(entity, &port, interface),
+                })
             }
             None => None,
         };

@@ -9,6 +9,7 @@ mod queue;
 mod rows;
 mod session;
 mod settle;
+mod turn;
 mod view;
 
 use std::convert::Infallible;
@@ -25,6 +26,7 @@ use crate::faults::Faults;
 use crate::http::HttpService;
 use crate::vsd::client as vsd;
 use deliver::ControllerFaults;
+use turn::Turn;
 
 /// A byte stream to the VRS.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -38,6 +40,8 @@ pub type Connecting = BoxFuture<'static, io::Result<Box<dyn Stream>>>;
 pub struct Controller {
     vsd: vsd::Client,
     prepares: bool,
+    /// What its row is known by, where it is one of two.
+    target: Option<&'static str>,
     faults: ControllerFaults,
     followed: Option<follow::Changes>,
 }
@@ -47,7 +51,7 @@ impl Controller {
     /// is the base of its API, for instance `https://vsd:7443/nuage/api/v6`.
     pub fn new(vsd: HttpService, vsd_url: &str) -> Self {
         let vsd = vsd::Client::new(vsd, vsd_url).reading_only(&settle::ATTRIBUTES);
-        Self { vsd, prepares: false, faults: ControllerFaults::default(), followed: None }
+        Self { vsd, prepares: false, target: None, faults: ControllerFaults::default(), followed: None }
     }
 
     /// Has each connection begin with [`prepare()`]: for a server that is no VRS yet, and forgets the role of its
@@ -55,6 +59,14 @@ impl Controller {
     #[must_use]
     pub fn preparing(mut self) -> Self {
         self.prepares = true;
+        self
+    }
+
+    /// Makes it one of two: it serves while the row of the Controller table with this `target` is master, and becomes the
+    /// master when there has been none for three seconds.
+    #[must_use]
+    pub fn taking_turns(mut self, target: &'static str) -> Self {
+        self.target = Some(target);
         self
     }
 
@@ -97,6 +109,24 @@ impl Controller {
         {
             return error.to_string();
         }
+        let Some(target) = self.target else { return self.resolve(client, ready).await };
+        let turn = async {
+            let mut turn = Turn::begin(&client, target).await?;
+            turn.mine(&client).await.map(|()| turn)
+        };
+        let mut turn = match turn.await {
+            Ok(turn) => turn,
+            Err(error) => return error.to_string(),
+        };
+        // Whatever it is in the middle of ends when it is master no more, as when it dies.
+        tokio::select! {
+            biased;
+            lost = turn.lost() => lost.map_or_else(|error| error.to_string(), |()| "it is master no more".to_owned()),
+            reason = self.resolve(client.clone(), ready) => reason,
+        }
+    }
+
+    async fn resolve(&self, client: Client, ready: impl FnMut() + Send) -> String {
         let changes = self.followed.as_ref().map(follow::Changes::subscribe);
         match session::serve(client, (&self.vsd, &self.faults), changes, ready).await {
             Ok(never) => match never {},

@@ -25,7 +25,10 @@ const PORT_COLUMNS: [&str; 11] = [
     "evpn_id",
     "vrf_id",
 ];
-const ENTITY_COLUMNS: [&str; 9] = [
+/// Where the switch's schema has them: what is published of the product's knows IPv4 only.
+pub(super) const IPV6_COLUMNS: [&str; 3] = ["ip6_addr", "ip6_prefix_len", "ip6_gateway"];
+const ENTITY_COLUMNS: [&str; 10] = [
+    "type",
     "vm_uuid",
     "vm_name",
     "nuage_user",
@@ -37,9 +40,40 @@ const ENTITY_COLUMNS: [&str; 9] = [
     "metadata",
 ];
 
-/// What a controller watches.
-pub(super) fn watched() -> Vec<MonitorTable> {
-    vec![MonitorTable::new(PORTS, &PORT_COLUMNS), MonitorTable::new(ENTITIES, &ENTITY_COLUMNS)]
+/// What a controller watches, of a switch that can tell a second address and of one that cannot.
+pub(super) fn watched(ipv6: bool) -> Vec<MonitorTable> {
+    let mut ports = PORT_COLUMNS.to_vec();
+    if ipv6 {
+        ports.extend(IPV6_COLUMNS);
+    }
+    vec![MonitorTable::new(PORTS, &ports), MonitorTable::new(ENTITIES, &ENTITY_COLUMNS)]
+}
+
+/// What an entity is to the VSD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Container,
+    Machine,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 2] = [Self::Container, Self::Machine];
+
+    /// The collection of such entities.
+    pub(super) fn collection(self) -> &'static str {
+        match self {
+            Self::Container => "containers",
+            Self::Machine => "vms",
+        }
+    }
+
+    /// The collection of their interfaces.
+    pub(super) fn interfaces(self) -> &'static str {
+        match self {
+            Self::Container => "containerinterfaces",
+            Self::Machine => "vminterfaces",
+        }
+    }
 }
 
 /// What a controller writes into a port's row.
@@ -50,6 +84,17 @@ pub(super) struct Answer {
     pub(super) gateway: String,
     pub(super) evpn: u64,
     pub(super) vrf: u64,
+    /// On a switch that can tell it.
+    pub(super) second: Option<Second>,
+}
+
+/// A second address: of IPv6.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Second {
+    pub(super) address: String,
+    /// Length of the prefix, in bits.
+    pub(super) prefix: u64,
+    pub(super) gateway: String,
 }
 
 /// What an address is called that is none any more.
@@ -59,22 +104,30 @@ impl Answer {
     /// The answer that takes this one back.
     pub(super) fn withdrawn(&self) -> Self {
         let nothing = || NOTHING.to_owned();
-        Self { address: nothing(), mask: nothing(), gateway: nothing(), ..self.clone() }
+        let second = self.second.as_ref().map(|_| Second::default());
+        Self { address: nothing(), mask: nothing(), gateway: nothing(), second, ..self.clone() }
     }
 
     /// Whether there is an address in it.
     pub(super) fn is_given(&self) -> bool {
-        !self.address.is_empty() && self.address != NOTHING
+        let first = !self.address.is_empty() && self.address != NOTHING;
+        first || self.second.as_ref().is_some_and(|second| !second.address.is_empty())
     }
 
     pub(super) fn row(&self) -> Row {
-        Row::from([
+        let mut row = Row::from([
             ("ip_addr".to_owned(), json!(self.address)),
             ("subnet_mask".to_owned(), json!(self.mask)),
             ("gateway".to_owned(), json!(self.gateway)),
             ("evpn_id".to_owned(), json!(self.evpn)),
             ("vrf_id".to_owned(), json!(self.vrf)),
-        ])
+        ]);
+        if let Some(second) = &self.second {
+            row.insert("ip6_addr".to_owned(), json!(second.address));
+            row.insert("ip6_prefix_len".to_owned(), json!(second.prefix));
+            row.insert("ip6_gateway".to_owned(), json!(second.gateway));
+        }
+        row
     }
 }
 
@@ -131,6 +184,11 @@ impl Port {
                 gateway: text(row, "gateway"),
                 evpn: number(row, "evpn_id"),
                 vrf: number(row, "vrf_id"),
+                second: row.contains_key("ip6_addr").then(|| Second {
+                    address: text(row, "ip6_addr"),
+                    prefix: number(row, "ip6_prefix_len"),
+                    gateway: text(row, "ip6_gateway"),
+                }),
             },
         }
     }
@@ -143,6 +201,8 @@ pub(super) enum Power {
     On,
     /// Event Stopped, or Undefined/Removed.
     Off,
+    /// Event Stopped/Migrated: it goes on elsewhere.
+    Away,
     /// Anything else leaves things as they are.
     Unchanged,
 }
@@ -150,6 +210,7 @@ pub(super) enum Power {
 /// A row of the VM table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entity {
+    pub(super) kind: Kind,
     pub(super) uuid: String,
     pub(super) name: String,
     pub(super) user: String,
@@ -157,6 +218,8 @@ pub(super) struct Entity {
     pub(super) ports: BTreeSet<String>,
     pub(super) power: Power,
     pub(super) orchestration: Option<String>,
+    /// Whether what the VSD has of it stays for a time when it goes, and for how many seconds.
+    pub(super) lingers: Option<u64>,
     /// Its container was made in the VSD before: the rows say no place, the interface is found by its MAC address.
     pub(super) split: bool,
 }
@@ -166,14 +229,26 @@ impl Entity {
         let event = (number(row, "event"), number(row, "event_type"));
         let mut metadata = map(row, "metadata");
         let split = metadata.get("nuage-extension").is_some_and(|extension| extension == "true");
+        let kind = match number(row, "type") {
+            4 => Some(Kind::Container),
+            0 => Some(Kind::Machine),
+            _ => None,
+        };
         let power = match (event, number(row, "state")) {
+            // Hosts and bridges are no machines.
+            _ if kind.is_none() => Power::Unchanged,
             ((2, _), 1) => Power::On,
             // What is activated so is announced as defined and never as started.
             ((0, 0), _) if split => Power::On,
+            ((5, 3), _) => Power::Away,
             ((5, _) | (1, 0), _) => Power::Off,
             _ => Power::Unchanged,
         };
+        let timer = metadata.get("nuage-delete-mode").is_some_and(|mode| mode == "TIMER");
+        let expiry = metadata.get("nuage-delete-expiry").and_then(|seconds| seconds.parse().ok());
         Self {
+            kind: kind.unwrap_or(Kind::Container),
+            lingers: timer.then(|| expiry.unwrap_or(0)),
             uuid: text(row, "vm_uuid"),
             name: text(row, "vm_name"),
             user: text(row, "nuage_user"),

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::deliver::{ControllerFaults, deliver};
 use super::follow::{self, Change, Subscription};
 use super::queue::{Queue, Task};
-use super::rows::{self, Answer, DATABASE, PORTS, Port};
+use super::rows::{self, Answer, DATABASE, Kind, PORTS, Port};
 use super::settle;
 use super::view::{View, Wanted};
 use crate::vsd::client as vsd;
@@ -38,7 +38,8 @@ pub(super) async fn serve(
     mut ready: impl FnMut(),
 ) -> Result<Infallible, Error> {
     let vrs = identity(&client).await?;
-    let mut monitor = client.monitor(DATABASE, rows::watched(), DEADLINE).await?;
+    let ipv6 = knows_ipv6(&client).await?;
+    let mut monitor = client.monitor(DATABASE, rows::watched(ipv6), DEADLINE).await?;
     let (mut view, mut queue) = (View::default(), Queue::default());
     // The entities that a change in the VSD is about, and none of their rows.
     let mut followed = Followed::default();
@@ -149,6 +150,17 @@ async fn identity(client: &Client) -> Result<String, Error> {
     Ok(system.or_else(own).unwrap_or_default())
 }
 
+/// Whether the switch's rows can tell a second address.
+async fn knows_ipv6(client: &Client) -> Result<bool, Error> {
+    let nobody = [Condition::equals("name", "")];
+    let asked = Operation::select(PORTS, &nobody, &rows::IPV6_COLUMNS);
+    match client.transact(DATABASE, vec![asked], DEADLINE).await {
+        Ok(_) => Ok(true),
+        Err(Error::Operation { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// How a task ended.
 struct Ended {
     task: Task,
@@ -186,9 +198,13 @@ fn job<'a>(
 }
 
 async fn known(client: &vsd::Client, vrs: &str) -> Result<Vec<String>, vsd::Error> {
-    let containers = client.list("containers", Some(("VRSID", vrs))).await?;
-    let ours = containers.iter().filter(|container| container.get("VRSID").is_some_and(|id| id == vrs));
-    Ok(ours.filter_map(|container| container.get("UUID")?.as_str().map(str::to_owned)).collect())
+    let mut known = Vec::new();
+    for kind in Kind::ALL {
+        let machines = client.list(kind.collection(), Some(("VRSID", vrs))).await?;
+        let ours = machines.iter().filter(|machine| machine.get("VRSID").is_some_and(|id| id == vrs));
+        known.extend(ours.filter_map(|machine| machine.get("UUID")?.as_str().map(str::to_owned)));
+    }
+    Ok(known)
 }
 
 async fn settle(
@@ -201,6 +217,7 @@ async fn settle(
     let (entity, ports) = match wanted {
         Wanted::Unchanged => return Ok(()),
         Wanted::Absent => return settle::remove(vsd, vrs, entity).await,
+        Wanted::Elsewhere => return settle::give_up(vsd, vrs, entity).await,
         Wanted::Present(entity, ports) => (entity, ports),
     };
     if ports.is_empty() {

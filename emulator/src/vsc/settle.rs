@@ -1,15 +1,16 @@
-//! Brings what the VSD has of one entity in line with what the VRS wants: container, interfaces, policy groups and
-//! redirection targets. Repeating it changes nothing. Never touches a container of another VRS except to take over one
-//! that runs here.
+//! Brings what the VSD has of one entity in line with what the VRS wants: container or virtual machine, interfaces, policy
+//! groups and redirection targets. Repeating it changes nothing. Never touches a machine of another VRS except to take over
+//! one that runs here.
 
+use ipnet::Ipv6Net;
 use serde_json::{Value, json};
 
-use super::rows::{Answer, Entity, Port};
+use super::rows::{Answer, Entity, Kind, Port, Second};
 use crate::vsd::client::{Client, Error, id};
 use crate::vsd::error::code;
 
 /// What a controller reads of objects of the VSD, and nothing else.
-pub(super) const ATTRIBUTES: [&str; 16] = [
+pub(super) const ATTRIBUTES: [&str; 20] = [
     "ID",
     "name",
     "UUID",
@@ -21,6 +22,10 @@ pub(super) const ATTRIBUTES: [&str; 16] = [
     "IPAddress",
     "netmask",
     "gateway",
+    "IPv6Address",
+    "IPv6Gateway",
+    "status",
+    "deleteMode",
     "VPortID",
     "domainID",
     "domainName",
@@ -34,23 +39,53 @@ pub(super) struct Place {
     subnet: String,
     evpn: u64,
     vrf: u64,
+    /// The subnet's second range, where it has one.
+    ipv6: Option<Ipv6Net>,
 }
+
+/// What a machine is that another VRS is about to take over: nobody's, and yet not one that was made before it runs.
+const NOBODY: &str = "";
 
 /// What came of each port of an entity.
 pub(super) type Outcome = Vec<(Port, Result<Answer, Error>)>;
 
-/// Removes the entity's container, if it is this VRS's.
+/// Removes what the VSD has of the entity, if it is this VRS's. One that lingers only begins to go.
 pub(super) async fn remove(vsd: &Client, vrs: &str, entity: &str) -> Result<(), Error> {
-    let found = vsd.find_only("containers", "UUID", entity, "VRSID").await?;
-    let Some(container) = found else { return Ok(()) };
-    let owner = container.get("VRSID").and_then(Value::as_str);
-    if owner.is_none_or(|owner| owner == vrs) {
-        vsd.delete(&format!("containers/{}", id(&container)?)).await?;
+    let Some((kind, machine)) = of_entity(vsd, entity).await? else { return Ok(()) };
+    let text = |attribute: &str| machine.get(attribute).and_then(Value::as_str);
+    if text("VRSID").is_some_and(|owner| owner != vrs) {
+        return Ok(());
     }
-    Ok(())
+    let path = format!("{}/{}", kind.collection(), id(&machine)?);
+    match text("deleteMode") {
+        Some(_) if text("status") == Some("DELETE_PENDING") => Ok(()),
+        Some(_) => vsd.update(&path, &json!({ "status": "DELETE_PENDING" })).await,
+        None => vsd.delete(&path).await.map(drop),
+    }
 }
 
-/// Makes what is missing of the entity's container, removes what is too much, and tells what each port got.
+/// Gives the entity up for whoever takes it over, if it is this VRS's.
+pub(super) async fn give_up(vsd: &Client, vrs: &str, entity: &str) -> Result<(), Error> {
+    let Some((kind, machine)) = of_entity(vsd, entity).await? else { return Ok(()) };
+    if machine.get("VRSID").and_then(Value::as_str) != Some(vrs) {
+        return Ok(());
+    }
+    let nobodys = json!({ "VRSID": NOBODY, "status": "UNREACHABLE" });
+    vsd.update(&format!("{}/{}", kind.collection(), id(&machine)?), &nobodys).await
+}
+
+/// What the VSD has of an entity of which no row tells any more what it was.
+async fn of_entity(vsd: &Client, entity: &str) -> Result<Option<(Kind, Value)>, Error> {
+    for kind in Kind::ALL {
+        let found = vsd.find_only(kind.collection(), "UUID", entity, "VRSID,status,deleteMode").await?;
+        if let Some(machine) = found {
+            return Ok(Some((kind, machine)));
+        }
+    }
+    Ok(None)
+}
+
+/// Makes what is missing of the entity in the VSD, removes what is too much, and tells what each port got.
 ///
 /// # Errors
 /// Where nothing can be said of any port.
@@ -60,11 +95,11 @@ pub(super) async fn provide(
     entity: &Entity,
     ports: Vec<Port>,
 ) -> Result<Outcome, Error> {
-    let mut container = vsd.find("containers", "UUID", &entity.uuid).await?;
+    let mut container = vsd.find(entity.kind.collection(), "UUID", &entity.uuid).await?;
     if let Some(present) = &container {
-        adopt(vsd, vrs, present).await?;
+        adopt(vsd, vrs, entity.kind, present).await?;
         if !entity.split {
-            shed(vsd, present, &ports).await?;
+            shed(vsd, entity.kind, present, &ports).await?;
         }
     }
     let mut outcome = Vec::new();
@@ -75,19 +110,22 @@ pub(super) async fn provide(
     Ok(outcome)
 }
 
-async fn adopt(vsd: &Client, vrs: &str, container: &Value) -> Result<(), Error> {
-    if container.get("VRSID").and_then(Value::as_str) == Some(vrs) {
+/// What was made before, comes from another VRS or was about to go runs here.
+async fn adopt(vsd: &Client, vrs: &str, kind: Kind, machine: &Value) -> Result<(), Error> {
+    let is = |attribute: &str, value: &str| machine.get(attribute).and_then(Value::as_str) == Some(value);
+    if is("VRSID", vrs) && is("status", "RUNNING") {
         return Ok(());
     }
-    vsd.update(&format!("containers/{}", id(container)?), &json!({ "VRSID": vrs })).await
+    let ours = json!({ "VRSID": vrs, "status": "RUNNING" });
+    vsd.update(&format!("{}/{}", kind.collection(), id(machine)?), &ours).await
 }
 
 /// Removes interfaces whose ports have gone.
-async fn shed(vsd: &Client, container: &Value, ports: &[Port]) -> Result<(), Error> {
+async fn shed(vsd: &Client, kind: Kind, container: &Value, ports: &[Port]) -> Result<(), Error> {
     for interface in interfaces(container) {
         let name = interface.get("name").and_then(Value::as_str).unwrap_or_default();
         if !ports.iter().any(|port| port.asked.name == name) {
-            vsd.delete(&format!("containerinterfaces/{}", id(interface)?)).await?;
+            vsd.delete(&format!("{}/{}", kind.interfaces(), id(interface)?)).await?;
         }
     }
     Ok(())
@@ -110,7 +148,7 @@ async fn attach(
     let place = locate(vsd, &entity.enterprise, port).await?;
     let wanted = wanted(port, &place);
     let mut interface = match container {
-        Some(container) => present(vsd, container, port, &wanted).await?,
+        Some(container) => present(vsd, (entity.kind, container), port, &wanted).await?,
         None => None,
     };
     if interface.is_none() {
@@ -119,9 +157,9 @@ async fn attach(
         *container = Some(made);
     }
     let interface =
-        interface.ok_or_else(|| Error::Malformed("a container without its interface".to_owned()))?;
+        interface.ok_or_else(|| Error::Malformed("a machine without its interface".to_owned()))?;
     join(vsd, &place, port, &interface).await;
-    answer(&interface, &place)
+    answer(&interface, &place, port)
 }
 
 /// Answers a port whose interface was made in the VSD before.
@@ -131,13 +169,14 @@ async fn activate(
     port: &Port,
     container: Option<&Value>,
 ) -> Result<Answer, Error> {
-    let container = container.ok_or_else(|| Error::Missing(format!("container {}", entity.uuid)))?;
+    let missing = || Error::Missing(format!("machine {} in {}", entity.uuid, entity.kind.collection()));
+    let container = container.ok_or_else(missing)?;
     let interface = of_port(container, entity, port);
     let interface =
         interface.ok_or_else(|| Error::Missing(format!("interface with the MAC {}", port.asked.mac)))?;
     let place = place_of(vsd, interface).await?;
     join(vsd, &place, port, interface).await;
-    answer(interface, &place)
+    answer(interface, &place, port)
 }
 
 /// The interface of a port: by its MAC address where it was made before, else by its name.
@@ -164,10 +203,20 @@ pub(super) async fn place_of(vsd: &Client, interface: &Value) -> Result<Place, E
     place(&read("domains", "domainID").await?, &read("subnets", "attachedNetworkID").await?)
 }
 
-pub(super) fn answer(interface: &Value, place: &Place) -> Result<Answer, Error> {
-    let text = |attribute: &str| {
-        let value = interface.get(attribute).and_then(Value::as_str);
-        value.map(str::to_owned).ok_or_else(|| Error::Malformed(format!("an interface without {attribute}")))
+/// What the interface has for a port. Of two addresses the second is told where the port's row has a place for it; where
+/// the interface has no other, that leaves the first ones empty.
+pub(super) fn answer(interface: &Value, place: &Place, port: &Port) -> Result<Answer, Error> {
+    let given = |attribute: &str| interface.get(attribute).and_then(Value::as_str).map(str::to_owned);
+    let second = port.answer.second.as_ref().map(|_| Second {
+        address: given("IPv6Address").unwrap_or_default(),
+        prefix: given("IPv6Address").and(place.ipv6).map_or(0, |net| u64::from(net.prefix_len())),
+        gateway: given("IPv6Gateway").unwrap_or_default(),
+    });
+    let alone = given("IPAddress").is_none() && second.as_ref().is_some_and(|second| second.prefix > 0);
+    let text = |attribute: &str| match given(attribute) {
+        Some(value) => Ok(value),
+        None if alone => Ok(String::new()),
+        None => Err(Error::Malformed(format!("an interface without {attribute}"))),
     };
     Ok(Answer {
         address: text("IPAddress")?,
@@ -175,6 +224,7 @@ pub(super) fn answer(interface: &Value, place: &Place) -> Result<Answer, Error> 
         gateway: text("gateway")?,
         evpn: place.evpn,
         vrf: place.vrf,
+        second,
     })
 }
 
@@ -198,7 +248,7 @@ fn interfaces_named(container: &Value, name: &str) -> Option<Value> {
 /// then it is removed. A new MAC address does not change the address.
 async fn present(
     vsd: &Client,
-    container: &Value,
+    (kind, container): (Kind, &Value),
     port: &Port,
     wanted: &Value,
 ) -> Result<Option<Value>, Error> {
@@ -206,7 +256,7 @@ async fn present(
     let differs = |attribute: &str| {
         wanted.get(attribute).is_some_and(|value| !value.is_null() && interface.get(attribute) != Some(value))
     };
-    let path = format!("containerinterfaces/{}", id(&interface)?);
+    let path = format!("{}/{}", kind.interfaces(), id(&interface)?);
     if differs("attachedNetworkID") || differs("IPAddress") {
         vsd.delete(&path).await?;
         return Ok(None);
@@ -217,7 +267,7 @@ async fn present(
     Ok(Some(interface))
 }
 
-/// Makes the interface, with its container where that is missing, and returns the container.
+/// Makes the interface, with its machine where that is missing, and returns the machine.
 async fn make(
     vsd: &Client,
     vrs: &str,
@@ -225,25 +275,31 @@ async fn make(
     present: bool,
     interface: &Value,
 ) -> Result<Value, Error> {
+    let collection = entity.kind.collection();
     if !present {
-        let body = json!({
+        let mut body = json!({
             "name": entity.name,
             "UUID": entity.uuid,
             "orchestrationID": entity.orchestration.as_ref().unwrap_or(&entity.uuid),
             "userName": entity.user,
             "VRSID": vrs,
+            "status": "RUNNING",
             "interfaces": [interface],
         });
-        match vsd.create("containers", &body).await {
+        if let Some(seconds) = entity.lingers {
+            body["deleteMode"] = json!("TIMER");
+            body["deleteExpiry"] = json!(seconds);
+        }
+        match vsd.create(collection, &body).await {
             // It came up between our look and now: it gets an interface below.
             Err(error) if error.code() == Some(code::UUID_IN_USE) => {}
             result => return result,
         }
     }
-    let found = vsd.find("containers", "UUID", &entity.uuid).await?;
-    let found = found.ok_or_else(|| Error::Missing(format!("container {}", entity.uuid)))?;
-    let path = format!("containers/{}", id(&found)?);
-    vsd.create(&format!("{path}/containerinterfaces"), interface).await?;
+    let found = vsd.find(collection, "UUID", &entity.uuid).await?;
+    let found = found.ok_or_else(|| Error::Missing(format!("machine {} in {collection}", entity.uuid)))?;
+    let path = format!("{collection}/{}", id(&found)?);
+    vsd.create(&format!("{path}/{}", entity.kind.interfaces()), interface).await?;
     vsd.read(&path).await
 }
 
@@ -266,11 +322,12 @@ fn place(domain: &Value, subnet: &Value) -> Result<Place, Error> {
         vrf: service(domain),
         domain: id(domain)?.to_owned(),
         subnet: id(subnet)?.to_owned(),
+        ipv6: subnet.get("IPv6Address").and_then(Value::as_str).and_then(|net| net.parse().ok()),
     })
 }
 
 async fn named(vsd: &Client, path: &str, entity: &str, name: &str) -> Result<Value, Error> {
-    let found = vsd.find_only(path, "name", name, "serviceID").await?;
+    let found = vsd.find_only(path, "name", name, "serviceID,IPv6Address").await?;
     found.ok_or_else(|| Error::Missing(format!("{entity} {name:?}")))
 }
 

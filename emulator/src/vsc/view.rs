@@ -23,7 +23,9 @@ pub(super) enum Wanted {
     Absent,
     /// Whatever it has.
     Unchanged,
-    /// A container with an interface for each port. Ports that are listed without a row are not there yet.
+    /// Whatever it has, as nobody's here: it has moved to another VRS.
+    Elsewhere,
+    /// A machine with an interface for each port. Ports that are listed without a row are not there yet.
     Present(Entity, Vec<Port>),
 }
 
@@ -102,6 +104,9 @@ impl View {
             let row = |name: &String| self.ports.get(self.named.get(name)?.first()?).cloned();
             return Wanted::Present(entity, names.into_iter().filter_map(row).collect());
         }
+        if rows.iter().any(|entity| entity.power == Power::Away) {
+            return Wanted::Elsewhere;
+        }
         let absent = rows.is_empty() || rows.iter().any(|entity| entity.power == Power::Off);
         if absent { Wanted::Absent } else { Wanted::Unchanged }
     }
@@ -131,7 +136,7 @@ mod tests {
     }
 
     fn on(ports: &Value) -> Value {
-        json!({ "vm_uuid": "u", "vm_name": "pod", "ports": ports, "event": 2, "event_type": 0, "state": 1 })
+        json!({ "type": 4, "vm_uuid": "u", "vm_name": "pod", "ports": ports, "event": 2, "event_type": 0, "state": 1 })
     }
 
     fn names(view: &View) -> Vec<String> {
@@ -177,6 +182,7 @@ mod tests {
             (0, 0, 1, Wanted::Unchanged),
             (5, 0, 5, Wanted::Absent),
             (1, 0, 1, Wanted::Absent),
+            (5, 3, 5, Wanted::Elsewhere),
             (3, 0, 3, Wanted::Unchanged),
             (2, 0, 3, Wanted::Unchanged),
         ] {

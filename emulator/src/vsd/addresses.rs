@@ -38,6 +38,8 @@ impl Addresses {
             "containerinterface" | "vminterface" | "hostinterface" => {
                 (object.reference("attachedNetworkID"), &["IPAddress", "IPv6Address"], Hold::Used)
             }
+            "floatingip" => (object.reference("associatedSharedNetworkResourceID"), &["address"], Hold::Used),
+            "sharednetworkresource" => (Some(object.id), &["gateway"], Hold::Reserved),
             "subnet" | "l2domain" => (Some(object.id), &["gateway", "IPv6Gateway"], Hold::Reserved),
             "ipreservation" => (parent(object), &["IPAddress"], Hold::Reserved),
             "vmipreservation" => (parent(object), &["IPV4Address", "IPV6Address"], Hold::Reserved),

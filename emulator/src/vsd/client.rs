@@ -90,6 +90,9 @@ pub struct About {
     /// The UUID of the container that an interface is one of.
     #[serde(rename = "containerUUID", default)]
     pub container: Option<String>,
+    /// The UUID of the virtual machine that an interface is one of.
+    #[serde(rename = "VMUUID", default)]
+    pub machine: Option<String>,
 }
 
 /// A client of one VSD.

@@ -87,6 +87,7 @@ impl Vsd {
         let (disk, kept) = Disk::open(backend, &engine.model)?;
         let fresh = kept.objects.is_empty();
         engine.store.load(kept.objects, kept.links);
+        behaviour::take_up(&mut engine);
         (engine.numbers, engine.disk) = (kept.numbers, Some(disk));
         if fresh {
             let seeded = engine.change(SYSTEM_USER, |engine| {
@@ -139,7 +140,10 @@ impl Vsd {
     }
 
     fn lock(&self) -> MutexGuard<'_, Engine> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut engine = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is over is over for everybody who looks.
+        behaviour::purge(&mut engine);
+        engine
     }
 }
 

@@ -11,6 +11,10 @@ pub(super) struct Settings {
     pub(super) key_validity: u64,
     /// Milliseconds before its end in which a login renews a key.
     pub(super) key_renewal: u64,
+    /// Milliseconds that a deleted machine is kept that does not say so itself.
+    pub(super) purge_after: u64,
+    /// Milliseconds that a machine is kept which no hypervisor has.
+    pub(super) cleanup_after: u64,
     /// Objects on a page where a client names no number.
     pub(super) page_size: usize,
     /// The most objects on a page.
@@ -33,6 +37,8 @@ impl Settings {
         Self {
             key_validity: number("APIKeyValidity") * 1_000,
             key_renewal: number("APIKeyRenewalInterval") * 1_000,
+            purge_after: number("VMPurgeTime") * 1_000,
+            cleanup_after: number("VMUnreachableCleanupTime") * 1_000,
             page_size: size("pageSize"),
             largest_page: size("pageMaxSize"),
             largest_response: size("maxResponse"),

@@ -23,6 +23,7 @@ impl Sockets {
             components: BTreeSet::from([Component::Vrs]),
             empty: false,
             nodes: 1,
+            standby: false,
             persist: false,
             vrs_tcp: true,
             vrs_tls: true,

@@ -7,6 +7,7 @@ mod access;
 mod bulk;
 mod client;
 mod filters;
+mod floating;
 mod machines;
 mod policies;
 mod subnets;

@@ -152,3 +152,34 @@ async fn a_layer_2_domain_takes_its_templates_range_only_where_it_manages_addres
         assert_eq!(client.delete(&format!("l2domains/{id}?responseChoice=1")).await.status, 204);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_domain_was_given_of_its_template_is_asked_about_and_its_own_is_not() {
+    let tree = tree().await;
+    let (client, template) = (&tree.client, format!("domaintemplates/{}", tree.template));
+    let zone = make(client, &format!("{template}/zonetemplates"), json!({ "name": "zt" })).await;
+    let subnet = json!({ "name": "st", "address": "10.9.0.0", "netmask": "255.255.255.0" });
+    let subnet = make(client, &format!("zonetemplates/{zone}/subnettemplates"), subnet).await;
+    let range = json!({ "minAddress": "10.9.0.100", "maxAddress": "10.9.0.110" });
+    let range = make(client, &format!("subnettemplates/{subnet}/addressranges"), range).await;
+    let qos = make(client, &format!("{template}/qos"), json!({ "name": "qt" })).await;
+    let expression = json!({ "name": "xt", "expression": "a && !b" });
+    let expression = make(client, &format!("{template}/pgexpressiontemplates"), expression).await;
+    for (path, change) in [
+        (format!("addressranges/{range}"), json!({ "maxAddress": "10.9.0.120" })),
+        (format!("qos/{qos}"), json!({ "name": "other" })),
+        (format!("pgexpressiontemplates/{expression}"), json!({ "expression": "a" })),
+    ] {
+        assert_eq!(client.put(&path, change.clone()).await.status, StatusCode::MULTIPLE_CHOICES, "{path}");
+        assert_eq!(client.delete(&path).await.status, StatusCode::MULTIPLE_CHOICES, "{path}");
+        let sure = client.put(&format!("{path}?responseChoice=1"), change).await;
+        assert_eq!(sure.status, StatusCode::NO_CONTENT, "{path}");
+    }
+    let own = make(client, &format!("zones/{}/qos", tree.zone), json!({ "name": "own" })).await;
+    assert_eq!(client.delete(&format!("qos/{own}")).await.status, StatusCode::NO_CONTENT);
+    for wrong in ["a &", "", "(a"] {
+        let body = json!({ "name": "wrong", "expression": wrong });
+        let refused = client.post(&format!("domains/{}/pgexpressions", tree.domain), body).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{wrong:?}");
+    }
+}

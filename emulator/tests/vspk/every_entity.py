@@ -61,6 +61,7 @@ def recipe(entity, parent):
         "subnet": lambda: {"address": net, "netmask": "255.255.255.0"},
         "subnettemplate": lambda: {"address": net, "netmask": "255.255.255.0"},
         "sharednetworkresource": lambda: {"address": net, "netmask": "255.255.255.0"},
+        "floatingip": lambda: {"associatedSharedNetworkResourceID": made("sharednetworkresource").id},
         "addressrange": lambda: dict.fromkeys(("minAddress", "maxAddress"), inside()),
         "ipreservation": lambda: {"IPAddress": inside()},
         "virtualip": lambda: {"virtualIP": inside()},

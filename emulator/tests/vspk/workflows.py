@@ -152,6 +152,36 @@ other = vspk.NUVM(name="x", uuid="x", interfaces=[interface])
 refused("which nobody else gets", 409, 2704, lambda: me.create_child(other))
 refused("a subnet in use stays", 409, 2506, overlap.delete)
 
+# What is asked about is confirmed: at once, or when the question comes.
+template.description = "changed again"
+template.save(response_choice=1)
+template.fetch()
+check("an update may be confirmed beforehand", template.description == "changed again")
+late = vspk.NUZone(name="late")
+domain.create_child(late)
+late.create_child(vspk.NUSubnet(name="late", address="10.1.1.0", netmask="255.255.255.0"))
+late.delete(response_choice=None)
+check("a deletion that was asked about is confirmed", first(domain.zones, "late") is None)
+
+# An address of the outside.
+shared = {"type": "FLOATING", "address": "192.0.2.0", "netmask": "255.255.255.0"}
+outside = vspk.NUSharedNetworkResource(name="outside", **shared)
+me.create_child(outside)
+floating = vspk.NUFloatingIp(associated_shared_network_resource_id=outside.id)
+domain.create_child(floating)
+check("a floating address is picked", floating.address == "192.0.2.2" and floating.assigned is False)
+port.fetch()
+port.associated_floating_ip_id = floating.id
+port.save()
+floating.fetch()
+check("and is assigned to a vPort", (floating.assigned, floating.assigned_to_object_type) == (True, "vport"))
+check("which it knows", [one.id for one in floating.vports.get()] == [port.id])
+refused("one that is assigned stays", 409, None, floating.delete)
+port.associated_floating_ip_id = None
+port.save()
+floating.delete()
+outside.delete()
+
 # The end of the namespace.
 group.assign([], vspk.NUVPort)
 for gone in (*pods, vm, group, policy, service, services, subnet, overlap, zone):

@@ -14,6 +14,7 @@ use crate::load::Load;
 use crate::load::pods::Pods;
 use crate::run::simulate;
 use crate::scenario::Scenario;
+use crate::scenario::part::Part;
 use crate::stopwatch::Stopwatch;
 use crate::world::sim::{Tampering, World};
 
@@ -195,10 +196,10 @@ async fn until_gone(pods: &Pods) {
     }
 }
 
-fn start(loads: &[Arc<dyn Load>], pods: &Pods) -> JoinSet<()> {
+fn start(loads: &[Part<dyn Load>], pods: &Pods) -> JoinSet<()> {
     let mut set = JoinSet::new();
     for load in loads {
-        let (load, pods) = (Arc::clone(load), pods.clone());
+        let (load, pods) = (load.clone(), pods.clone());
         set.spawn_local(async move { load.run(&pods).await });
     }
     set

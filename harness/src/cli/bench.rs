@@ -1,8 +1,9 @@
 //! `harness bench`: measures, prints a table, and writes the same figures as JSON.
 
+use std::fs;
 use std::path::PathBuf;
 
-use super::{HOLDS, run::write, say};
+use super::{HOLDS, say};
 use crate::bench::{Figures, audit, cni, ovsdb, scale, vsd};
 use crate::error::Error;
 
@@ -39,7 +40,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     };
     figures.lines().iter().for_each(|line| say(line));
     if let Some(file) = &arguments.json {
-        write(file, &format!("{:#}\n", figures.to_json()))?;
+        let made = file.parent().map_or(Ok(()), fs::create_dir_all);
+        let written = made.and_then(|()| fs::write(file, format!("{:#}\n", figures.to_json())));
+        written.map_err(|source| Error::File { path: file.clone(), source })?;
     }
     Ok(HOLDS)
 }

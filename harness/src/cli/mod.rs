@@ -2,12 +2,18 @@
 
 mod bench;
 mod check;
+mod compare;
 mod explain;
 mod list;
+mod merge;
 mod new;
+#[cfg(target_os = "linux")]
+mod pod;
+mod progress;
 mod replay;
 mod run;
 mod schema;
+mod shrink;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -21,12 +27,16 @@ Examples:
   harness run scenarios/                     every scenario, once, with its own seed
   harness run scenarios/failures --seeds 100 a hundred seeds of each
   harness replay --seed 42 scenarios/failures/vrs-restart-during-churn.toml
+  harness run scenarios/ --report out         a page, JUnit, JSON and traces in out/
+  harness compare before out                 what broke since then, what became slower
+  harness shrink --seed 42 scenarios/failures/vrs-restart-during-churn.toml
+                                             the smallest scenario that fails in the same way
   harness check my-scenario.toml             say what is wrong with it, run nothing
   harness explain vrs.restart                what it does and which keys it takes
   harness new mine.toml churn vrs.restart no_leaks
                                              a scenario to begin with, every key explained
 
-Exit codes: 0 everything holds, 1 an expectation or invariant is violated, 2 usage or an invalid scenario,
+Exit codes: 0 everything holds, 1 an expectation or invariant is violated, or compare found something worse, 2 usage or an invalid scenario,
 3 a run was not deterministic, 4 the machine lacks something.";
 
 /// Everything holds.
@@ -66,8 +76,17 @@ enum Verb {
     Schema,
     /// Run one scenario again with a seed and print its events
     Replay(replay::Arguments),
+    /// Say what broke, was fixed, became slower or is met no more from one report to another
+    Compare(compare::Arguments),
+    /// Make one report of those of a sweep's parts
+    Merge(merge::Arguments),
+    /// Make a scenario that fails as small as it can be and still fail in the same way
+    Shrink(shrink::Arguments),
     /// Measure, print a table and write the same figures as JSON
     Bench(bench::Arguments),
+    /// Make pods beside a running emulator, ping between them, and take them away (Linux, root)
+    #[cfg(target_os = "linux")]
+    Pod(pod::Arguments),
 }
 
 /// The command line, for its manual and its completions.
@@ -85,13 +104,20 @@ pub fn run() -> ExitCode {
         Verb::New(arguments) => new::run(&arguments),
         Verb::Schema => Ok(schema::run()),
         Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Merge(arguments) => merge::run(&arguments),
+        Verb::Shrink(arguments) => shrink::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
+        #[cfg(target_os = "linux")]
+        Verb::Pod(arguments) => pod::run(&arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
         complain(&error.to_string());
         match error {
             Error::Lacking(_) => LACKING,
             Error::Interrupted => INTERRUPTED,
+            #[cfg(target_os = "linux")]
+            Error::Plugin(_) => VIOLATED,
             _ => INVALID,
         }
     }))
@@ -100,6 +126,11 @@ pub fn run() -> ExitCode {
 /// Prints a line; a reader that went away is no failure.
 fn say(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Tells of what is done, on standard error.
+fn note(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{message}");
 }
 
 /// Prints a message to standard error.

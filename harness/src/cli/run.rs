@@ -1,20 +1,21 @@
 //! `harness run`: scenarios, a line each and a summary.
 
-use std::fs;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
+use super::progress::Progress;
 use super::{HOLDS, NOT_DETERMINISTIC, VIOLATED, complain, say};
 use crate::coverage::Coverage;
 use crate::error::Error;
+use crate::report::record::Record;
+use crate::report::results::{Results, coverage};
+use crate::report::{Directory, line};
 use crate::run::pool::in_order;
 #[cfg(target_os = "linux")]
 use crate::run::run_on_host;
-use crate::run::{Report, run as run_scenario};
+use crate::run::{Report, run as run_scenario, run_reported};
 use crate::scenario::{Scenario, collect, duration};
 use crate::stopwatch::Stopwatch;
 #[cfg(target_os = "linux")]
@@ -28,20 +29,38 @@ const MAX_SEEDS: u64 = 1_000_000;
 enum World {
     Sim,
     Host,
+    Containers,
+}
+
+/// Of which runs traces are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Traces {
+    All,
+    Failed,
+}
+
+/// What scripts read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    Object,
+    Lines,
 }
 
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Arguments {
     /// Files, or directories with *.toml
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Where they run: sim is one process on virtual time; host is this machine, real executables and namespaces (Linux, root)
+    /// Where they run: sim is one process on virtual time; host is this machine, real executables and namespaces (Linux, root);
+    /// containers is the same with nodes of the shipped image in a Docker engine
     #[arg(long, value_enum, default_value = "sim")]
     world: World,
     /// Where the executables for --world host are, if not beside this one
     #[arg(long, value_name = "DIR")]
     bin_dir: Option<PathBuf>,
+    /// The nodes' image for --world containers
+    #[arg(long, value_name = "NAME", default_value_t = format!("nuage/cni:{}", crate::VERSION))]
+    image: String,
     /// The first seed, instead of each scenario's own
     #[arg(long)]
     seed: Option<u64>,
@@ -67,12 +86,15 @@ pub(super) struct Arguments {
     /// Print which fault struck which operation, and fail if one that can strike never did
     #[arg(long)]
     coverage: bool,
-    /// Write results.json and traces/SCENARIO.SEED.jsonl there
+    /// Write a report there: report.html, results.json, junit.xml, runs.jsonl, traces/SCENARIO.SEED.jsonl and .trace.json
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Print one JSON object instead of lines, for scripts
-    #[arg(long)]
-    json: bool,
+    /// Of which runs a report has traces
+    #[arg(long, value_enum, default_value = "all", requires = "report")]
+    traces: Traces,
+    /// For scripts: one JSON object at the end, or =lines: one for each run as soon as it has ended
+    #[arg(long, value_name = "FORM", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "object")]
+    json: Option<Form>,
 }
 
 /// One of several parts of a sweep: each run is in exactly one of them.
@@ -104,52 +126,40 @@ impl FromStr for Shard {
     }
 }
 
-fn time_limit(text: &str) -> Result<Duration, String> {
+pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "a duration like 90s or 5m, at most 24h, is expected".to_owned())
 }
 
-/// A report and how long it really took.
-struct Timed {
-    /// Without its trace, once that was told or written: a long sweep would fill the memory with it.
+/// A run, and what is kept of it.
+struct Made {
+    /// It goes as soon as it is told and written: a long sweep would fill the memory with traces.
     report: Report,
-    /// What went wrong, in lines for people.
-    complaints: Vec<String>,
-    real: Duration,
-    deterministic: bool,
-}
-
-impl Timed {
-    fn failed(&self) -> bool {
-        !self.report.passed() || !self.deterministic
-    }
+    record: Record,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
     let scenarios = collect(&arguments.paths)?;
-    let mut runs = Vec::new();
-    for scenario in &scenarios {
-        let first = arguments.seed.unwrap_or(scenario.seed);
-        runs.extend((0..arguments.seeds).map(|offset| (scenario, first.wrapping_add(offset))));
-    }
-    if let Some(Shard { part, of }) = arguments.shard {
-        runs = runs.into_iter().skip(part).step_by(of).collect();
-    }
+    let runs = arguments.runs(&scenarios);
+    let mut directory = arguments.report.as_deref().map(Directory::begin).transpose()?;
     let (mut done, mut wrong, mut not_begun) = (Vec::new(), None, 0);
     let (world, watch) = (Ground::new(arguments)?, Stopwatch::start());
+    let progress = Progress::begin(runs.len(), arguments.json.is_none());
     let work = |piece: usize| {
         let in_time = arguments.time_limit.is_none_or(|limit| watch.elapsed() < limit);
-        let (scenario, seed) = runs[piece];
-        in_time.then(|| one(scenario, seed, arguments.check_determinism, &world))
+        let made = in_time.then(|| one(runs[piece].0, runs[piece].1, arguments.check_determinism, &world));
+        let failed = made.as_ref().is_some_and(|made| made.as_ref().is_ok_and(|made| made.record.failed()));
+        progress.tick(failed);
+        made
     };
     in_order(runs.len(), arguments.jobs, work, |result| {
         let Some(result) = result else {
             not_begun += 1;
             return true;
         };
-        match result.and_then(|timed| tell(timed, arguments)) {
-            Ok(timed) => {
-                let failed = timed.failed();
-                done.push(timed);
+        match result.and_then(|made| tell(made, arguments, directory.as_mut(), &progress)) {
+            Ok(record) => {
+                let failed = record.failed();
+                done.push(record);
                 !(failed && arguments.fail_fast)
             }
             Err(error) => {
@@ -158,135 +168,142 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             }
         }
     });
+    progress.end();
     if let Some(error) = wrong {
         return Err(error);
     }
-    let mut results = results(&done);
-    results["not_begun"] = json!(not_begun);
-    if let Some(directory) = &arguments.report {
-        write(&directory.join("results.json"), &format!("{results:#}\n"))?;
+    let results = Results { not_begun, ..Results::of(done) };
+    if let Some(directory) = &directory {
+        directory.finish(&results)?;
     }
-    say(&if arguments.json { format!("{results:#}") } else { summary(&done) });
-    if not_begun > 0 && !arguments.json {
-        say(&format!("the time was up: {not_begun} of {} runs were not begun", runs.len()));
+    match arguments.json {
+        Some(Form::Object) => say(&results.to_text()),
+        Some(Form::Lines) => {}
+        None => {
+            say(&results.summary.line());
+            if not_begun > 0 {
+                say(&format!("the time was up: {not_begun} of {} runs were not begun", runs.len()));
+            }
+        }
     }
-    let covered = !arguments.coverage || tell_coverage(&coverage(&done), arguments.json);
-    Ok(if done.iter().any(|timed| !timed.deterministic) {
+    let covered = !arguments.coverage || tell_coverage(&coverage(&results.runs), arguments.json.is_some());
+    Ok(if results.summary.not_deterministic > 0 {
         NOT_DETERMINISTIC
-    } else if !covered || done.iter().any(|timed| !timed.report.passed()) {
+    } else if !covered || results.summary.failed > 0 {
         VIOLATED
     } else {
         HOLDS
     })
 }
 
-/// Prints and writes what is to be known of a run at once.
-fn tell(mut timed: Timed, arguments: &Arguments) -> Result<Timed, Error> {
-    if !arguments.json {
-        say(&line(&timed));
-        timed.complaints.iter().for_each(|line| say(&format!("    {line}")));
-        if timed.failed() {
-            say(&format!("    again: {}", timed.report.replay()));
+impl Arguments {
+    /// Every run that is asked for of this machine.
+    fn runs<'a>(&self, scenarios: &'a [Scenario]) -> Vec<(&'a Scenario, u64)> {
+        let mut runs = Vec::new();
+        for scenario in scenarios {
+            let first = self.seed.unwrap_or(scenario.seed);
+            runs.extend((0..self.seeds).map(|offset| (scenario, first.wrapping_add(offset))));
+        }
+        match self.shard {
+            Some(Shard { part, of }) => runs.into_iter().skip(part).step_by(of).collect(),
+            None => runs,
         }
     }
-    if let Some(directory) = &arguments.report {
-        write_trace(directory, &timed.report)?;
+}
+
+/// Prints and writes what is to be known of a run at once.
+fn tell(
+    made: Made,
+    arguments: &Arguments,
+    directory: Option<&mut Directory>,
+    progress: &Progress,
+) -> Result<Record, Error> {
+    let Made { report, mut record } = made;
+    if let Some(directory) = directory {
+        if arguments.traces == Traces::All || record.failed() {
+            directory.write_traces(&mut record, &report)?;
+        }
+        directory.add(&record)?;
     }
-    timed.report.trace = Vec::new();
-    Ok(timed)
+    progress.aside(|| match arguments.json {
+        Some(Form::Lines) => say(&line(&record)),
+        Some(Form::Object) => {}
+        None => {
+            say(&record.line());
+            record.complaints.iter().for_each(|line| say(&format!("    {line}")));
+            if record.failed() {
+                say(&format!("    again: {}", record.replay));
+            }
+        }
+    });
+    Ok(record)
 }
 
 /// What runs are made on.
 enum Ground {
-    Simulation,
+    Simulation {
+        reported: bool,
+    },
     #[cfg(target_os = "linux")]
     Machine(HostOptions),
 }
 
 impl Ground {
     fn new(arguments: &Arguments) -> Result<Self, Error> {
+        let reported = arguments.report.is_some();
         match arguments.world {
-            World::Sim => Ok(Self::Simulation),
-            World::Host if arguments.check_determinism => Err(Error::Lacking(
+            World::Sim => Ok(Self::Simulation { reported }),
+            World::Host | World::Containers if arguments.check_determinism => Err(Error::Lacking(
                 "--check-determinism needs --world sim: nothing real is alike twice".to_owned(),
             )),
             #[cfg(target_os = "linux")]
-            World::Host => HostOptions::new(arguments.bin_dir.as_deref()).map(Self::Machine),
+            World::Host => {
+                let options = HostOptions::new(arguments.bin_dir.as_deref())?;
+                Ok(Self::Machine(HostOptions { reported, ..options }))
+            }
+            #[cfg(target_os = "linux")]
+            World::Containers => {
+                let options = HostOptions::of_image(&arguments.image)?;
+                Ok(Self::Machine(HostOptions { reported, ..options }))
+            }
             #[cfg(not(target_os = "linux"))]
-            World::Host => Err(Error::Lacking("--world host needs Linux".to_owned())),
+            World::Host | World::Containers => {
+                Err(Error::Lacking("--world host and containers need Linux".to_owned()))
+            }
         }
     }
 
     fn run(&self, scenario: &Scenario, seed: u64) -> Result<Report, Error> {
         match self {
-            Self::Simulation => run_scenario(scenario, seed),
+            Self::Simulation { reported: true } => run_reported(scenario, seed),
+            Self::Simulation { reported: false } => run_scenario(scenario, seed),
             #[cfg(target_os = "linux")]
             Self::Machine(options) => run_on_host(scenario, seed, options),
         }
     }
 }
 
-fn one(scenario: &Scenario, seed: u64, twice: bool, ground: &Ground) -> Result<Timed, Error> {
+fn one(scenario: &Scenario, seed: u64, twice: bool, ground: &Ground) -> Result<Made, Error> {
     let watch = Stopwatch::start();
     let report = ground.run(scenario, seed)?;
     let real = watch.elapsed();
-    let deterministic = !twice || ground.run(scenario, seed)?.trace == report.trace;
-    let complaints = report.complaints();
-    Ok(Timed { report, complaints, real, deterministic })
+    let apart = if twice { parted(&report.trace, &ground.run(scenario, seed)?.trace) } else { None };
+    let mut record = Record::of(&report, real, apart.is_none());
+    record.complaints.extend(apart);
+    Ok(Made { report, record })
 }
 
-fn verdict(timed: &Timed) -> &'static str {
-    match (timed.deterministic, timed.report.passed()) {
-        (false, _) => "NOT DETERMINISTIC",
-        (true, true) => "ok",
-        (true, false) => "FAILED",
-    }
-}
-
-fn line(timed: &Timed) -> String {
-    let Report { scenario, seed, pods, adds, dels, simulated, .. } = &timed.report;
-    format!(
-        "{scenario:45} seed {seed:<6} {pods:5} pods {adds:6} ADD {dels:6} DEL {:8.1} s simulated in {:6.2} s  {}",
-        simulated.as_secs_f64(),
-        timed.real.as_secs_f64(),
-        verdict(timed)
-    )
-}
-
-fn summary(done: &[Timed]) -> String {
-    let held = done.iter().filter(|timed| timed.deterministic && timed.report.passed()).count();
-    let simulated: Duration = done.iter().map(|timed| timed.report.simulated).sum();
-    let real: Duration = done.iter().map(|timed| timed.real).sum();
-    let ratio = simulated.as_secs_f64() / real.as_secs_f64().max(0.001);
-    format!(
-        "{held} of {} runs hold; {:.0} s simulated in {:.2} s, {ratio:.0} times faster",
-        done.len(),
-        simulated.as_secs_f64(),
-        real.as_secs_f64()
-    )
-}
-
-fn results(done: &[Timed]) -> Value {
-    let runs: Vec<Value> = done
-        .iter()
-        .map(|timed| {
-            let report = &timed.report;
-            json!({
-                "scenario": report.scenario, "seed": report.seed, "verdict": verdict(timed), "pods": report.pods,
-                "adds": report.adds, "dels": report.dels, "simulated_seconds": report.simulated.as_secs_f64(),
-                "real_seconds": timed.real.as_secs_f64(), "complaints": timed.complaints, "replay": report.replay()
-            })
-        })
-        .collect();
-    json!({ "runs": runs, "coverage": coverage(done).to_json() })
-}
-
-fn coverage(done: &[Timed]) -> Coverage {
-    let mut coverage = Coverage::default();
-    for timed in done {
-        coverage.merge(&timed.report.coverage);
-    }
-    coverage
+/// Where two traces of one seed part, if they do.
+fn parted(one: &[String], other: &[String]) -> Option<String> {
+    let length = one.len().max(other.len());
+    let at = (0..length).find(|at| one.get(*at) != other.get(*at))?;
+    let event = |trace: &[String]| trace.get(at).map_or("nothing", String::as_str).to_owned();
+    Some(format!(
+        "not deterministic: event {} is {}, and the second time {}",
+        at + 1,
+        event(one),
+        event(other)
+    ))
 }
 
 /// Prints the matrix; false: a fault was never met that can be, or one was that was thought out of reach.
@@ -307,16 +324,16 @@ fn tell_coverage(coverage: &Coverage, json: bool) -> bool {
     missing.is_empty() && reached.is_empty()
 }
 
-pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = |source| Error::File { path: path.to_owned(), source };
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
-    }
-    fs::write(path, text).map_err(failed)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn write_trace(directory: &Path, report: &Report) -> Result<(), Error> {
-    let name = report.scenario.replace(['/', '\\'], "-");
-    let path = directory.join("traces").join(format!("{name}.{}.jsonl", report.seed));
-    write(&path, &format!("{}\n", report.trace.join("\n")))
+    #[test]
+    fn where_two_traces_part_is_told_and_the_same_ones_do_not() {
+        let trace = |events: &[&str]| events.iter().map(|event| (*event).to_owned()).collect::<Vec<_>>();
+        assert_eq!(parted(&trace(&["a", "b"]), &trace(&["a", "b"])), None);
+        let told = parted(&trace(&["a", "b"]), &trace(&["a", "c", "d"])).unwrap();
+        assert!(told.contains("event 2 is b, and the second time c"), "{told}");
+        assert!(parted(&trace(&["a"]), &trace(&["a", "d"])).unwrap().contains("event 2 is nothing"));
+    }
 }

@@ -36,4 +36,8 @@ impl Expectation for Audited {
         let left = |left| format!("audited: left after {:?}: {left}", self.within);
         world.empty_by(deadline, LOOK).await.map_err(left)
     }
+
+    fn is_the_audits(&self) -> bool {
+        true
+    }
 }

@@ -27,6 +27,11 @@ pub trait Expectation: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// What does not hold, in words that begin with the kind's name.
     async fn check(&self, world: &Arc<World>) -> Result<(), String>;
+
+    /// Whether nobody but the audit may clean up: then no runtime calls GC at the end.
+    fn is_the_audits(&self) -> bool {
+        false
+    }
 }
 
 /// All kinds of expectation.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::often::Schedule;
 use super::{Fault, begin, over};
 use crate::error::Error;
-use crate::random::Span;
+use crate::random::{Draws, Span};
 use crate::scenario::Reader;
 use crate::scenario::registry::Kind;
 use crate::world::sim::World;
@@ -54,17 +54,17 @@ impl Fault for ClockJump {
         Some("the machine's clock is everybody's")
     }
 
-    async fn run(&self, world: &Arc<World>) -> u64 {
-        self.schedule.begin(world).await;
+    async fn run(&self, world: &Arc<World>, draws: &Draws) -> u64 {
+        self.schedule.begin(&draws.random).await;
         if world.loads_are_over() {
             return 0;
         }
-        let by = i64::try_from(self.by.draw(&world.random).as_millis()).unwrap_or(i64::MAX);
+        let by = i64::try_from(self.by.draw(&draws.random).as_millis()).unwrap_or(i64::MAX);
         let by = if self.back { -by } else { by };
         world.clock.jump(by);
         world.ledger().strike(NAME, "node");
         begin(world, NAME, None);
-        self.schedule.end(world).await;
+        self.schedule.end(world, &draws.random).await;
         world.clock.jump(-by);
         over(world, NAME, None);
         1

@@ -49,6 +49,11 @@ pub(super) const AROUND: &[Definition] = &[
         &[],
     ),
     around("kubelet.seven_dels", "DEL is called seven times, six of them without a namespace.", &[]),
+    around(
+        "kubelet.no_infra_id",
+        "A call comes without K8S_POD_INFRA_CONTAINER_ID, which is a convention of runtimes and no promise.",
+        &[],
+    ),
     around("kubelet.check_after_add", "CHECK is called as soon as ADD has succeeded, as CRI-O does.", &[]),
     around(
         "plugin.killed",
@@ -58,7 +63,6 @@ pub(super) const AROUND: &[Definition] = &[
 ];
 
 /// All definitions.
-#[cfg(test)]
 pub(super) fn all() -> impl Iterator<Item = &'static Definition> {
     ALL.iter().chain(AROUND)
 }

@@ -10,6 +10,7 @@ use super::definitions::definition;
 use super::often::{Nodes, Often, Schedule, names};
 use super::{Fault, begin, over};
 use crate::error::Error;
+use crate::random::Draws;
 use crate::run::Report;
 use crate::scenario::registry::Kind;
 use crate::scenario::{Reader, Scenario};
@@ -76,27 +77,28 @@ impl Fault for Killed {
         NAME
     }
 
-    async fn run(&self, world: &Arc<World>) -> u64 {
+    async fn run(&self, world: &Arc<World>, draws: &Draws) -> u64 {
         if self.exhaustive {
             // Whoever runs the scenario kills, and says so.
             return 1;
         }
-        self.schedule.begin(world).await;
+        self.schedule.begin(&draws.random).await;
         if world.loads_are_over() {
             return 0;
         }
-        let nodes = self.nodes.draw(world.nodes.len(), &world.random);
-        let (chance, times) = self.often.draw(&world.random);
+        let nodes = self.nodes.draw(world.nodes.len(), &draws.random);
+        let (chance, times) = self.often.draw(&draws.random);
         let setting = Setting {
             chance,
             times,
             nodes: names(world, &nodes),
             values: Values::default().with("op", Value::Text(self.command.to_owned())),
+            picked: draws.picked.clone(),
             ..Setting::default()
         };
         let Ok(id) = world.faults.start(definition("plugin.killed"), setting) else { return 0 };
         begin(world, self.name(), None);
-        self.schedule.end(world).await;
+        self.schedule.end(world, &draws.random).await;
         over(world, self.name(), None);
         world.faults.off(id).unwrap_or(0)
     }

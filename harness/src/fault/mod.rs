@@ -11,11 +11,13 @@ mod striking;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use nuage_emulator::faults::{Definition, Effect};
 use serde_json::json;
 
 pub(crate) use kill::planned as planned_kill;
 pub use kill::{Exhaustive, NAME as KILLED, exhausted};
 
+use crate::random::Draws;
 use crate::scenario::registry::Kind;
 use crate::world::sim::World;
 use definitions::struck;
@@ -26,8 +28,8 @@ pub trait Fault: std::fmt::Debug + Send + Sync {
     /// The name of its kind.
     fn name(&self) -> &'static str;
 
-    /// Carries it out; ends when it is over, and tells how often it struck.
-    async fn run(&self, world: &Arc<World>) -> u64;
+    /// Carries it out; ends when it is over, and tells how often it struck. What is left to the seed is drawn from `draws`.
+    async fn run(&self, world: &Arc<World>, draws: &Draws) -> u64;
 
     /// What a run that tries every point in turn has to try.
     fn exhaustive(&self) -> Option<Exhaustive> {
@@ -38,6 +40,14 @@ pub trait Fault: std::fmt::Debug + Send + Sync {
     fn needs_simulation(&self) -> Option<&'static str> {
         None
     }
+}
+
+/// What `only` says of a fault of this kind, if it takes it: what is a state comes about once.
+pub(crate) fn only(kind: &str) -> Option<&'static str> {
+    let about = "of the strikes that its chance has drawn only these come about, counted from 1";
+    let is_state = |known: &Definition| known.effect == Effect::SwitchState;
+    (kind != clock::NAME && !definitions::all().any(|known| known.name == kind && is_state(known)))
+        .then_some(about)
 }
 
 /// A runtime that gives a call up.
@@ -87,6 +97,7 @@ pub const KINDS: &[Kind<dyn Fault>] = &[
     struck!("kube.down"),
     struck!("kube.wrong_certificate"),
     struck!("kube.unauthorized"),
+    struck!("kube.forbidden"),
     struck!("kube.conflict"),
     struck!("kube.throttled"),
     struck!("kube.error"),
@@ -117,6 +128,7 @@ pub const KINDS: &[Kind<dyn Fault>] = &[
     struck!("kubelet.del_without_add"),
     struck!("kubelet.forgets"),
     struck!("kubelet.seven_dels"),
+    struck!("kubelet.no_infra_id"),
     struck!("kubelet.check_after_add"),
     clock::KIND,
     kill::KIND,

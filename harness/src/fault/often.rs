@@ -32,13 +32,13 @@ impl Schedule {
     }
 
     /// Waits until it begins.
-    pub(super) async fn begin(&self, world: &World) {
-        sleep(self.at.draw(&world.random)).await;
+    pub(super) async fn begin(&self, random: &Random) {
+        sleep(self.at.draw(random)).await;
     }
 
     /// Waits until it is over.
-    pub(super) async fn end(&self, world: &World) {
-        let length = self.length.draw(&world.random);
+    pub(super) async fn end(&self, world: &World, random: &Random) {
+        let length = self.length.draw(random);
         tokio::select! {
             biased;
             () = world.loads_over() => {}

@@ -10,6 +10,7 @@ use nuage_emulator::faults::{Caller, Definition, Effect, Parameter, Setting, Tak
 use super::often::{Nodes, Often, Schedule, names};
 use super::{Fault, begin, over};
 use crate::error::Error;
+use crate::random::Draws;
 use crate::scenario::Reader;
 use crate::world::sim::World;
 
@@ -67,15 +68,15 @@ impl Fault for Striking {
         seams.then_some("it strikes in the seams of the plugin, and a real process has none")
     }
 
-    async fn run(&self, world: &Arc<World>) -> u64 {
-        self.schedule.begin(world).await;
+    async fn run(&self, world: &Arc<World>, draws: &Draws) -> u64 {
+        self.schedule.begin(&draws.random).await;
         if world.loads_are_over() {
             return 0;
         }
-        let nodes = self.nodes.draw(world.nodes.len(), &world.random);
-        let (chance, times) = self.often.draw(&world.random);
-        let setting =
-            Setting { chance, times, lasts: None, nodes: names(world, &nodes), values: self.values.clone() };
+        let nodes = self.nodes.draw(world.nodes.len(), &draws.random);
+        let (chance, times) = self.often.draw(&draws.random);
+        let (values, picked) = (self.values.clone(), draws.picked.clone());
+        let setting = Setting { chance, times, lasts: None, nodes: names(world, &nodes), values, picked };
         // The definition's own values are always taken; only a scenario with hundreds of faults is not.
         let Ok(id) = world.faults.start(self.definition, setting) else { return 0 };
         for node in &nodes {
@@ -91,7 +92,7 @@ impl Fault for Striking {
         if self.definition.effect == Effect::Asked {
             begin(world, self.name(), None);
         }
-        self.schedule.end(world).await;
+        self.schedule.end(world, &draws.random).await;
         let hits = world.faults.off(id).unwrap_or(0);
         for node in &nodes {
             if self.definition.effect == Effect::SwitchState {

@@ -1,12 +1,14 @@
 //! A call of the plugin that has ended, as a runtime saw it: what the invariants of calls look at. Knows nothing of how the
 //! plugin works.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nuage_cni::host::Link;
 use nuage_cni::{Invocation, Outcome};
 use serde_json::Value;
 
+use super::growth::{Grown, Peak};
 use super::history::Misfit;
 use super::rows::Mirror;
 use crate::world::kernel::Kernel;
@@ -64,6 +66,25 @@ pub(crate) struct Ended<'a> {
     pub(crate) misfits: Vec<Misfit>,
     /// Whether nothing was wrong anywhere, and nothing else was done with the attachment, since its first call began.
     pub(crate) calm: bool,
+    /// How things were while it ran.
+    pub(crate) meanwhile: Meanwhile,
+    /// Whether the attachment was up when it began, by the answers.
+    pub(crate) was_up: bool,
+    /// What there is now of what must not grow.
+    pub(crate) grown: Grown,
+    /// How many calls have run at once, at most.
+    pub(crate) running: Peak,
+}
+
+/// How things were while a call ran.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meanwhile {
+    /// Nothing was wrong anywhere.
+    pub(crate) steady: bool,
+    /// The node's switch was away all the time.
+    pub(crate) away: bool,
+    /// Another call of the attachment, or a GC, ran at some time of it.
+    pub(crate) overlaps: bool,
 }
 
 /// An ended call and the world around it.
@@ -97,6 +118,65 @@ impl<'a> CallView<'a> {
         let pod =
             self.sandbox().map_or_else(|| format!("sandbox {sandbox}"), |known| format!("pod {}", known.pod));
         if sandbox.is_empty() { command.clone() } else { format!("{command} of {pod}") }
+    }
+
+    /// The error that was answered; `None`: success, or no answer.
+    fn error(&self) -> Option<Value> {
+        let failed = self.ended.outcome.filter(|outcome| outcome.exit_code != 0)?;
+        Some(serde_json::from_slice(&failed.stdout).unwrap_or_default())
+    }
+
+    /// Its code.
+    pub(crate) fn code(&self) -> Option<u64> {
+        self.error().map(|error| error["code"].as_u64().unwrap_or(0))
+    }
+
+    /// Its short message; empty where there is none.
+    pub(crate) fn message(&self) -> String {
+        self.error().and_then(|error| Some(error["msg"].as_str()?.to_owned())).unwrap_or_default()
+    }
+
+    /// What is on the node of a sandbox that should have left nothing.
+    pub(crate) fn residue(&self, sandbox: &str) -> Option<String> {
+        let rows = self.mirror.rows(self.node);
+        if rows.entity(sandbox).is_some() {
+            return Some("its row in Nuage_VM_Table".to_owned());
+        }
+        for name in self.kernel().names_of(sandbox) {
+            if self.kernel().has_host_link(&name) {
+                return Some(format!("link {name}"));
+            }
+            if rows.port(&name).is_some() || rows.has_switch_port(&name) {
+                return Some(format!("port {name}"));
+            }
+        }
+        self.node().records_of(sandbox).first().map(|path| path.display().to_string())
+    }
+
+    /// What is not there of a promise.
+    pub(crate) fn missing(
+        &self,
+        sandbox: &str,
+        netns: &Path,
+        ifname: &str,
+        promise: &Promise,
+    ) -> Option<String> {
+        let (rows, port) = (self.mirror.rows(self.node), &promise.port);
+        let listed = rows.entity(sandbox).is_some_and(|entity| entity.ports.contains(port));
+        let link = self.kernel().link(netns, ifname);
+        let addressed = |link: &Link| {
+            let has = |wanted: &String| link.addresses.iter().any(|ip| ip.addr().to_string() == *wanted);
+            link.up && promise.addresses.iter().all(has)
+        };
+        [
+            (rows.port(port).is_some(), "row in Nuage_Port_Table"),
+            (listed, "row in Nuage_VM_Table that lists it"),
+            (rows.has_switch_port(port), "port of the bridge"),
+            (self.kernel().has_host_link(port), "link on the host"),
+            (link.as_ref().is_some_and(addressed), "link inside with its addresses"),
+        ]
+        .into_iter()
+        .find_map(|(there, what)| (!there).then(|| format!("port {port} has no {what}")))
     }
 
     /// The answer of a call that succeeded.

@@ -24,6 +24,8 @@ enum State {
 /// What is known of an attachment.
 #[derive(Clone, Debug, Default)]
 struct Attachment {
+    /// It was up until its sandbox was given up, and no ADD or DEL of it has begun since.
+    let_go: bool,
     state: State,
     /// Calls that are running.
     adds: usize,
@@ -45,6 +47,17 @@ pub(crate) struct Begun {
     overlaps: bool,
     /// How often the switch had lost its rows.
     losses: u64,
+    /// The attachment was up.
+    was_up: bool,
+    /// How many GCs had begun.
+    collections: u64,
+}
+
+impl Begun {
+    /// Whether the attachment was up when the call began.
+    pub(crate) fn was_up(&self) -> bool {
+        self.was_up
+    }
 }
 
 /// How a call ended.
@@ -76,6 +89,8 @@ pub(crate) struct History {
     addresses: BTreeMap<String, Key>,
     /// How often each node's switch lost its rows: the controller takes the addresses back then.
     losses: BTreeMap<usize, u64>,
+    /// How many GCs of each node have begun.
+    collections: BTreeMap<usize, u64>,
 }
 
 impl History {
@@ -85,10 +100,17 @@ impl History {
         let losses = self.losses.get(&node).copied().unwrap_or(0);
         if asked.command == "GC" {
             self.release_unlisted(node, &asked.valid);
+            *self.collections.entry(node).or_default() += 1;
         }
+        let collections = self.collections.get(&node).copied().unwrap_or(0);
         if !matches!(asked.command.as_str(), "ADD" | "DEL" | "CHECK") {
-            return Begun { key, adds: 0, dels: 0, overlaps: false, losses };
+            return Begun { key, adds: 0, dels: 0, overlaps: false, losses, was_up: false, collections };
         }
+        let is_up = |known: &Attachment| matches!(known.state, State::Up(_));
+        let was_up = self
+            .attachments
+            .get(&key)
+            .is_some_and(|known| is_up(known) || known.let_go && asked.command == "DEL");
         if asked.command == "DEL" {
             self.release(&key);
         }
@@ -100,6 +122,7 @@ impl History {
             "DEL" => known.adds > 0,
             _ => known.adds + known.dels > 0,
         };
+        known.let_go &= asked.command == "CHECK";
         known.troubled |= !calm || known.adds + known.dels > 0;
         if is_add {
             known.adds += 1;
@@ -108,7 +131,23 @@ impl History {
             known.dels += 1;
             known.dels_begun += 1;
         }
-        Begun { adds: known.adds_begun, dels: known.dels_begun, overlaps, losses, key }
+        Begun { adds: known.adds_begun, dels: known.dels_begun, overlaps, losses, key, was_up, collections }
+    }
+
+    /// Whether another call of the attachment that changes it, or a GC of its node, ran at some time since a call began.
+    pub(crate) fn overlapped(&self, begun: &Begun) -> bool {
+        let collections = self.collections.get(&begun.key.0).copied().unwrap_or(0);
+        let counts = self.attachments.get(&begun.key).map(|known| (known.adds_begun, known.dels_begun));
+        let others = counts.is_some_and(|counts| counts != (begun.adds, begun.dels));
+        begun.overlaps || others || collections != begun.collections
+    }
+
+    /// Whether a call of one of a sandbox's attachments runs.
+    pub(crate) fn is_worked_on(&self, node: usize, sandbox: &str) -> bool {
+        let from = (node, sandbox.to_owned(), String::new());
+        let mut these =
+            self.attachments.range(from..).take_while(|(key, _)| key.0 == node && key.1 == sandbox);
+        these.any(|(_, known)| known.adds + known.dels > 0)
     }
 
     /// A call has ended: what of its answer does not fit, and whether the attachment was calm all the time.
@@ -206,6 +245,7 @@ impl History {
         let State::Up(promise) = &known.state else { return };
         let promise = promise.clone();
         known.state = State::Unknown;
+        known.let_go = true;
         self.unlist(key, &promise.addresses);
         let port = (key.0, promise.port);
         if self.ports.get(&port) == Some(key) {

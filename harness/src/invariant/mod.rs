@@ -5,19 +5,24 @@
 //! After an event only what it touched is looked at, so that its cost does not grow with node or cluster; [`check_all`] looks
 //! at everything, and must find the same.
 
+mod agreement;
 mod budget;
 pub(crate) mod call;
 mod del_is_idempotent;
 mod duplicate_ip;
 mod duplicate_name;
 pub mod foreign;
+mod garbage;
+pub(crate) mod growth;
 mod half_state;
 pub(crate) mod history;
 mod model;
 mod namespaces;
+pub(crate) mod notices;
 mod one_answer;
 mod pod_without_port;
 mod port_without_pod;
+mod readiness;
 mod residue;
 mod result;
 mod retries;
@@ -97,8 +102,13 @@ pub const ALL: &[Invariant] = &[
     residue::INVARIANT,
     model::ADDRESSES,
     model::ANSWERS,
+    agreement::INVARIANT,
+    readiness::INVARIANT,
+    garbage::INVARIANT,
+    notices::INVARIANT,
     secrets::INVARIANT,
     retries::INVARIANT,
+    growth::INVARIANT,
 ];
 
 /// What does not hold: an invariant's name and the details.

@@ -15,26 +15,10 @@ fn check(view: &CallView<'_>) -> Result<(), String> {
     if !over || view.sandbox().is_some_and(|sandbox| sandbox.disturbed || sandbox.lost) {
         return Ok(());
     }
-    let left = |what: String| Err(format!("{} left {what}", view.name()));
     let others = view.ledger.history.promised(view.node, &asked.sandbox).next().is_some();
     if others {
         // Another interface of the sandbox is up: what belongs to which of them the other invariants tell.
         return Ok(());
     }
-    let rows = view.mirror.rows(view.node);
-    if rows.entity(&asked.sandbox).is_some() {
-        return left("its row in Nuage_VM_Table".to_owned());
-    }
-    for name in view.kernel().names_of(&asked.sandbox) {
-        if view.kernel().has_host_link(&name) {
-            return left(format!("link {name}"));
-        }
-        if rows.port(&name).is_some() || rows.has_switch_port(&name) {
-            return left(format!("port {name}"));
-        }
-    }
-    match view.node().records_of(&asked.sandbox).first() {
-        Some(path) => left(path.display().to_string()),
-        None => Ok(()),
-    }
+    view.residue(&asked.sandbox).map_or(Ok(()), |what| Err(format!("{} left {what}", view.name())))
 }

@@ -10,7 +10,7 @@ use nuage_ovsdb::Uuid;
 use super::FOREIGN;
 
 /// What a controller writes while it has no address to give.
-pub(super) const NO_ADDRESS: &str = "0.0.0.0";
+pub(crate) const NO_ADDRESS: &str = "0.0.0.0";
 
 /// A row of `Nuage_Port_Table`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Rows {
 }
 
 /// Whether something of this name is the switch's own or somebody else's.
-pub(super) fn is_of_others(name: &str) -> bool {
+pub(crate) fn is_of_others(name: &str) -> bool {
     name == FOREIGN || name == BRIDGE
 }
 

@@ -11,7 +11,7 @@ use nuage_emulator::faults::{Caller, Values};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Pod, answer};
+use super::{Pod, answer, habits};
 use crate::fault::TIMEOUT;
 use crate::world::sim::World;
 
@@ -95,8 +95,13 @@ pub(super) async fn pod_call_with(
     netns: Option<&Path>,
     network: &Value,
 ) -> Option<Outcome> {
+    let infra = if habits::leaves_infra_id_out(world, pod, command) {
+        String::new()
+    } else {
+        format!("K8S_POD_INFRA_CONTAINER_ID={id};")
+    };
     let arguments = format!(
-        "IgnoreUnknown=1;K8S_POD_NAMESPACE={};K8S_POD_NAME={};K8S_POD_INFRA_CONTAINER_ID={id};K8S_POD_UID={}",
+        "IgnoreUnknown=1;K8S_POD_NAMESPACE={};K8S_POD_NAME={};{infra}K8S_POD_UID={}",
         pod.namespace, pod.name, pod.uid
     );
     let netns = netns.map(|path| path.display().to_string()).unwrap_or_default();

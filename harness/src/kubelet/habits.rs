@@ -90,6 +90,11 @@ pub(super) fn forgets(world: &World, pod: &Pod) -> bool {
     ask(world, pod, "kubelet.forgets", "DEL").is_some()
 }
 
+/// Whether the runtime names the sandbox by its identifier alone.
+pub(super) fn leaves_infra_id_out(world: &World, pod: &Pod, command: &str) -> bool {
+    ask(world, pod, "kubelet.no_infra_id", command).is_some()
+}
+
 /// How many DELs without a namespace follow.
 pub(super) fn further_dels(world: &World, pod: &Pod) -> usize {
     if ask(world, pod, "kubelet.seven_dels", "DEL").is_some() { OFTEN } else { FURTHER }

@@ -106,7 +106,7 @@ impl Churn {
 #[async_trait(?Send)]
 impl Load for Churn {
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         let end = Instant::now() + self.duration.draw(&random);
         tokio::join!(
             biased;

@@ -47,13 +47,13 @@ impl CrashLoop {
 #[async_trait(?Send)]
 impl Load for CrashLoop {
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         for number in 0..self.count.draw(&random) {
             let name = format!("{}-{number}", self.name);
             pods.spawn(&self.namespace, &name, false);
             let (pods, load, full_name) = (pods.clone(), self.clone(), format!("{}/{name}", self.namespace));
             tokio::task::spawn_local(async move {
-                let random = pods.world.random.clone();
+                let random = pods.random.clone();
                 for _ in 0..load.crashes.draw(&random) {
                     pods.until(|pods| pods.is_up(&full_name) != Some(false)).await;
                     sleep(load.after.draw(&random)).await;

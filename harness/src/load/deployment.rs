@@ -138,7 +138,7 @@ impl Rollout {
 #[async_trait(?Send)]
 impl Load for Deployment {
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         let (rollout, updates) = (self.begin(&random), self.updates.draw(&random));
         for number in 0..rollout.replicas {
             pods.spawn(&self.namespace, &format!("{}-0-{number}", self.name), true);

@@ -46,7 +46,7 @@ impl Drain {
 #[async_trait(?Send)]
 impl Load for Drain {
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         sleep(self.at.draw(&random)).await;
         let node = self.node.unwrap_or_else(|| random.index(pods.world.nodes.len()));
         pods.cordon(node, true);

@@ -80,7 +80,7 @@ impl Greedy {
 #[async_trait(?Send)]
 impl Load for Greedy {
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         sleep(self.at.draw(&random)).await;
         let annotations = self.annotations();
         for number in 0..self.count.draw(&random) {

@@ -54,7 +54,7 @@ impl Job {
 
     /// One pod, from its beginning until its object is gone.
     fn begin(&self, pods: &Pods, number: usize) {
-        let random = &pods.world.random;
+        let random = &pods.random;
         let (runtime, keep) = (self.runtime.draw(random), self.keep.draw(random));
         let name = format!("{}-{number}", self.name);
         pods.spawn(&self.namespace, &name, false);
@@ -72,7 +72,7 @@ impl Job {
 #[async_trait(?Send)]
 impl Load for Job {
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         sleep(self.at.draw(&random)).await;
         let (completions, parallelism) = (self.completions.draw(&random), self.parallelism.draw(&random));
         let prefix = format!("{}/{}-", self.namespace, self.name);

@@ -11,6 +11,7 @@ mod namespaces;
 mod original;
 mod pod;
 pub mod pods;
+mod policies;
 mod probe;
 mod reboot;
 mod runtime_restart;
@@ -40,6 +41,16 @@ pub trait Load: std::fmt::Debug + Send + Sync {
     }
 }
 
+/// Loads that make no pods, so that nothing of them can be left out.
+const WITHOUT_PODS: [&str; 5] = ["reboot", "runtime_restart", "probe", "upgrade", "audit"];
+
+/// What `only` says of a load of this kind, if it takes it.
+pub(crate) fn only(kind: &str) -> Option<&'static str> {
+    let about =
+        "of the pods that it makes only these come about, counted from 1; all that it draws stays as it was";
+    (!WITHOUT_PODS.contains(&kind)).then_some(about)
+}
+
 /// All kinds of load.
 pub const KINDS: &[Kind<dyn Load>] = &[
     pod::KIND,
@@ -48,6 +59,7 @@ pub const KINDS: &[Kind<dyn Load>] = &[
     scale_out::KIND,
     job::KIND,
     namespaces::KIND,
+    policies::KIND,
     churn::KIND,
     crash_loop::KIND,
     drain::KIND,

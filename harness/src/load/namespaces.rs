@@ -51,8 +51,8 @@ impl Namespaces {
     /// One namespace, from its beginning until the VSD has nothing of it any more.
     async fn live(self, pods: Pods, number: usize) {
         let world = &pods.world;
-        let (within, hold) = (self.within.draw(&world.random), self.hold.draw(&world.random));
-        let count = self.pods.draw(&world.random);
+        let (within, hold) = (self.within.draw(&pods.random), self.hold.draw(&pods.random));
+        let count = self.pods.draw(&pods.random);
         let namespace = format!("{}-{number}", self.prefix);
         let begin = format!("{namespace}/{}-", self.name);
         sleep(within).await;
@@ -78,7 +78,7 @@ impl Namespaces {
 #[async_trait(?Send)]
 impl Load for Namespaces {
     async fn run(&self, pods: &Pods) {
-        let count = self.count.draw(&pods.world.random);
+        let count = self.count.draw(&pods.random);
         let live = |number| tokio::task::spawn_local(self.clone().live(pods.clone(), number));
         let all: Vec<_> = (0..count).map(live).collect();
         for one in all {

@@ -167,9 +167,13 @@ impl Load for Original {
     }
 
     async fn run(&self, pods: &Pods) {
-        let (world, random) = (&pods.world, pods.world.random.clone());
+        let (world, random) = (&pods.world, pods.random.clone());
         for number in 0..self.count.draw(&random) {
             let spec = Spec::new(&self.namespace, &format!("{}-{number}", self.name));
+            if !pods.comes_about() {
+                pods.stand_in(&spec);
+                continue;
+            }
             let Some(pod) = pods.submit(&spec, pods.place()) else { continue };
             // What could not be attached has no sandbox yet; it gets one from this plugin.
             let sandbox = self.attach(world, &pod).await.ok().flatten();

@@ -56,7 +56,7 @@ impl PodLoad {
 #[async_trait(?Send)]
 impl Load for PodLoad {
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         sleep(self.at.draw(&random)).await;
         for number in 0..self.count.draw(&random) {
             let spec = Spec::new(&self.namespace, &format!("{}-{number}", self.name));

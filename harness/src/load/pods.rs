@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nuage_emulator::faults::Picked;
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 
 use super::spec::{Sort, Spec};
 use crate::kubelet::{self, Orders, Pod};
+use crate::random::{Draws, Random};
 use crate::world::sim::World;
 
 /// The pods of a run.
@@ -15,6 +17,10 @@ use crate::world::sim::World;
 pub struct Pods {
     /// Where they run.
     pub world: Arc<World>,
+    /// What the load draws from that this handle is for.
+    pub random: Random,
+    /// Which of the pods that it makes come about.
+    picked: Picked,
     shared: Arc<Shared>,
 }
 
@@ -73,7 +79,15 @@ impl Pods {
     /// No pods yet.
     pub fn new(world: Arc<World>) -> Self {
         let state = State::of(world.nodes.len());
-        Self { world, shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }) }
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
+        Self { random: world.random.clone(), picked: Picked::default(), world, shared }
+    }
+
+    /// The same pods, for a load that draws by itself.
+    #[must_use]
+    pub fn drawing(&self, draws: Draws) -> Self {
+        let Draws { random, picked } = draws;
+        Self { world: Arc::clone(&self.world), random, picked, shared: Arc::clone(&self.shared) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -92,10 +106,30 @@ impl Pods {
 
     /// Makes a pod and lets it live in a task of its own.
     pub fn make(&self, spec: &Spec) {
+        if !self.comes_about() || spec.sort == Sort::Absent {
+            return self.stand_in(spec);
+        }
         let node = self.place();
         if let Some(pod) = self.submit(spec, node) {
             self.live_on(spec, pod, None);
         }
+    }
+
+    /// Counts a pod that the load is about to make; whether it comes about.
+    pub fn comes_about(&self) -> bool {
+        self.picked.comes_about()
+    }
+
+    /// Keeps the place of a pod that does not come about, so that loads and the other pods go on as if it had.
+    pub fn stand_in(&self, spec: &Spec) {
+        let pod = Pod {
+            namespace: spec.namespace.clone(),
+            name: spec.name.clone(),
+            uid: String::new(),
+            object_uid: String::new(),
+            node: self.place(),
+        };
+        self.live_on(&Spec { sort: Sort::Absent, ..spec.clone() }, pod, None);
     }
 
     /// Tells the API server of a pod on a node, without bringing it up.
@@ -136,7 +170,8 @@ impl Pods {
         mut sandbox: Option<String>,
         mut orders: watch::Receiver<Orders>,
     ) {
-        let networked = self.state().pods.get(&number).is_some_and(|pod| pod.spec.sort != Sort::HostNetwork);
+        let sort = self.state().pods.get(&number).map(|pod| pod.spec.sort);
+        let networked = matches!(sort, Some(Sort::Plain | Sort::Static));
         loop {
             if sandbox.is_none() && networked {
                 // Boxed: what it needs while it works is not kept for every pod that is up.
@@ -159,7 +194,9 @@ impl Pods {
         if !orders.borrow().delete {
             kubelet::report(&self.world, &pod, &json!({"phase": "Succeeded"}));
             let _ = orders.wait_for(|orders| orders.delete).await;
-            Box::pin(kubelet::remove(&self.world, &pod)).await;
+            if sort != Some(Sort::Absent) {
+                Box::pin(kubelet::remove(&self.world, &pod)).await;
+            }
         }
         self.forget(number, &pod);
     }

@@ -41,7 +41,7 @@ impl Probe {
 #[async_trait(?Send)]
 impl Load for Probe {
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         sleep(self.at.draw(&random)).await;
         let end = Instant::now() + self.duration.draw(&random);
         while Instant::now() < end {

@@ -59,7 +59,7 @@ impl Load for Reboot {
     }
 
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         let node = self.node.unwrap_or_else(|| random.index(pods.world.nodes.len()));
         for _ in 0..self.times.draw(&random) {
             sleep(self.at.draw(&random)).await;

@@ -43,7 +43,7 @@ impl RuntimeRestart {
 #[async_trait(?Send)]
 impl Load for RuntimeRestart {
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         for _ in 0..self.times.draw(&random) {
             sleep(self.at.draw(&random)).await;
             let node = self.node.unwrap_or_else(|| random.index(pods.world.nodes.len()));

@@ -47,7 +47,7 @@ impl ScaleOut {
 #[async_trait(?Send)]
 impl Load for ScaleOut {
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         let prefix = format!("{}/{}-", self.namespace, self.name);
         let (few, many) = (self.from.draw(&random), self.to.draw(&random));
         let mut made = 0;

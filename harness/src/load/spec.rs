@@ -20,6 +20,8 @@ pub enum Sort {
     Static,
     /// One on its node's own network: no plugin is called for it.
     HostNetwork,
+    /// One that does not come about (`only`): it has a place, and nobody but the loads knows of it.
+    Absent,
 }
 
 /// A pod as somebody wants it.
@@ -35,6 +37,8 @@ pub struct Spec {
     pub sort: Sort,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Spec {
@@ -56,7 +60,9 @@ impl Spec {
         }
         json!({
             "kind": "Pod",
-            "metadata": {"namespace": self.namespace, "name": self.name, "annotations": annotations},
+            "metadata": {
+                "namespace": self.namespace, "name": self.name, "annotations": annotations, "labels": self.labels,
+            },
             "spec": {
                 "nodeName": node,
                 "hostNetwork": self.sort == Sort::HostNetwork,

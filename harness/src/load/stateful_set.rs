@@ -69,7 +69,7 @@ impl StatefulSet {
 #[async_trait(?Send)]
 impl Load for StatefulSet {
     async fn run(&self, pods: &Pods) {
-        let random = pods.world.random.clone();
+        let random = pods.random.clone();
         let (replicas, restarts) = (self.replicas.draw(&random), self.restarts.draw(&random));
         for ordinal in 0..replicas {
             self.bring_up(pods, ordinal).await;

@@ -54,7 +54,7 @@ impl Load for Upgrade {
     }
 
     async fn run(&self, pods: &Pods) {
-        let (world, random) = (&pods.world, pods.world.random.clone());
+        let (world, random) = (&pods.world, pods.random.clone());
         for node in 0..world.nodes.len() {
             kubelet::configure(world, node, self.from);
         }

@@ -1,5 +1,6 @@
 //! One run of a scenario on this machine's kernel: first by the simulation, which tells how long it takes, then for real.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use tokio::task::LocalSet;
 
 use super::{Report, carry_out, conclude, run};
 use crate::error::Error;
-use crate::scenario::Scenario;
+use crate::scenario::{Cluster, Scenario};
+use crate::world::host::containers::Containers;
 use crate::world::host::{HostOptions, Site, can_carry_out};
 use crate::world::sim::World;
 
@@ -26,11 +28,30 @@ pub fn run_on_host(scenario: &Scenario, seed: u64, options: &HostOptions) -> Res
     let simulated = run(scenario, seed)?;
     can_carry_out(scenario, &cluster, simulated.simulated, simulated.pods)?;
     // Outlives all that works with it, and takes everything away when it goes.
-    let site = Site::start(cluster.nodes)?;
+    let site = Site::start(&cluster)?;
+    let image = options.image.as_deref();
+    let containers = image.map(|image| Containers::start(&site, image)).transpose()?;
+    let bin_dirs = containers.as_ref().map(|containers| containers.bin_dirs.clone()).unwrap_or_default();
+    let report = on_site(scenario, seed, &cluster, &site, options, &bin_dirs);
+    let wrong = containers.as_ref().map(|containers| containers.end(&site.runtime)).unwrap_or_default();
+    report.map(|mut report| {
+        report.failures.extend(wrong);
+        report
+    })
+}
+
+fn on_site(
+    scenario: &Scenario,
+    seed: u64,
+    cluster: &Cluster,
+    site: &Site,
+    options: &HostOptions,
+    bin_dirs: &[PathBuf],
+) -> Result<Report, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::Site(error.to_string()))?;
     LocalSet::new().block_on(&runtime, async {
-        let world = World::on_host(&cluster, seed, &site, options)?;
+        let world = World::on_host(cluster, seed, site, options, bin_dirs)?;
         tokio::select! {
             biased;
             () = interrupted() => Err(Error::Interrupted),

@@ -6,10 +6,11 @@ mod host;
 mod liveness;
 pub mod pool;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nuage_emulator::faults::Picked;
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout;
@@ -19,6 +20,8 @@ use crate::error::Error;
 use crate::fault;
 use crate::load::pods::Pods;
 use crate::scenario::Scenario;
+use crate::scenario::part::Side;
+use crate::world::activity::Activities;
 use crate::world::sim::ledger::Violation;
 use crate::world::sim::{Tampering, World};
 
@@ -30,11 +33,16 @@ const VIRTUAL_LIMIT: Duration = Duration::from_hours(48);
 /// How many events before a violation are shown.
 const SHOWN_EVENTS: usize = 8;
 
+/// As the command line calls the simulated world.
+pub const SIMULATION: &str = "sim";
+
 /// What a run found.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The scenario's name.
     pub scenario: String,
+    /// What it is about, in one line.
+    pub title: String,
     /// Its path, for the line that replays it.
     pub path: String,
     /// The seed.
@@ -47,8 +55,8 @@ pub struct Report {
     pub dels: usize,
     /// How long it took in virtual time; in a real world, in real time.
     pub simulated: Duration,
-    /// Whether it was a real world.
-    pub is_real: bool,
+    /// In which world, as the command line calls it.
+    pub world: &'static str,
     /// The broken invariant, if one is.
     pub violation: Option<Violation>,
     /// All invariants that were ever broken, of a run that goes on in spite of them.
@@ -57,8 +65,25 @@ pub struct Report {
     pub failures: Vec<String>,
     /// Which fault struck what.
     pub coverage: Coverage,
+    /// What each load and fault has drawn.
+    pub drawn: Drawn,
     /// One JSON line an event.
     pub trace: Vec<String>,
+    /// How long calls took in virtual time, by command: those that were not killed.
+    pub durations: BTreeMap<&'static str, Vec<Duration>>,
+    /// How many calls were answered so, by command and code; 0 is success.
+    pub answers: BTreeMap<(&'static str, u64), usize>,
+    /// What happened where, of a run that is reported.
+    pub activities: Activities,
+}
+
+/// How much each load and each fault of a scenario has drawn, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Drawn {
+    /// Pods that were to be made.
+    pub loads: Vec<Picked>,
+    /// Strikes by chance.
+    pub faults: Vec<Picked>,
 }
 
 impl Report {
@@ -70,6 +95,14 @@ impl Report {
     /// This run and the one after it, of the same scenario, as one.
     #[must_use]
     pub fn followed_by(mut self, mut next: Self) -> Self {
+        let offset = u64::try_from(self.simulated.as_micros()).unwrap_or(u64::MAX);
+        self.activities.append(next.activities, offset);
+        for (command, durations) in next.durations {
+            self.durations.entry(command).or_default().extend(durations);
+        }
+        for (answer, times) in next.answers {
+            *self.answers.entry(answer).or_default() += times;
+        }
         self.pods += next.pods;
         self.adds += next.adds;
         self.dels += next.dels;
@@ -86,7 +119,10 @@ impl Report {
 
     /// The line that runs it again.
     pub fn replay(&self) -> String {
-        let verb = if self.is_real { "run --world host" } else { "replay" };
+        let verb = match self.world {
+            SIMULATION => "replay".to_owned(),
+            world => format!("run --world {world}"),
+        };
         format!("harness {verb} --seed {} {}", self.seed, self.path)
     }
 
@@ -94,7 +130,7 @@ impl Report {
     pub fn complaints(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(violation) = &self.violation {
-            let Violation { invariant, details, time, node, events } = violation;
+            let Violation { invariant, details, time, node, events, .. } = violation;
             lines.push(format!("{invariant} violated on {node} at {time} ms: {details}"));
             let first = events.saturating_sub(SHOWN_EVENTS);
             lines.extend(self.trace[first..*events].iter().map(|event| format!("  {event}")));
@@ -109,8 +145,22 @@ impl Report {
 /// # Errors
 /// The world could not be set up; what the run finds is in the report.
 pub fn run(scenario: &Scenario, seed: u64) -> Result<Report, Error> {
-    fault::exhausted(scenario, seed, run_with)
-        .unwrap_or_else(|| run_with(scenario, seed, Tampering::default()))
+    exhausted_with(scenario, seed, Tampering::default())
+}
+
+/// The same run, which also keeps what happened where.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_reported(scenario: &Scenario, seed: u64) -> Result<Report, Error> {
+    exhausted_with(scenario, seed, Tampering { activity: true, ..Tampering::default() })
+}
+
+fn exhausted_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<Report, Error> {
+    let run_once = |scenario: &Scenario, seed, killing: Tampering| {
+        run_with(scenario, seed, Tampering { kill: killing.kill, ..tampering })
+    };
+    fault::exhausted(scenario, seed, run_once).unwrap_or_else(|| run_with(scenario, seed, tampering))
 }
 
 /// As [`run`], with something broken on purpose.
@@ -129,23 +179,28 @@ pub fn run_with(scenario: &Scenario, seed: u64, tampering: Tampering) -> Result<
 fn conclude(scenario: &Scenario, seed: u64, world: &World, failures: Vec<String>) -> Report {
     world.check_all();
     world.end();
-    let coverage = world.coverage();
+    let (coverage, activities) = (world.coverage(), world.activity.take());
     let mut ledger = world.ledger();
     let count = |command: &str| ledger.calls.get(command).copied().unwrap_or(0);
     Report {
         scenario: scenario.name.clone(),
+        title: scenario.title.clone(),
         path: scenario.path.clone(),
         seed,
         pods: ledger.pods,
         adds: count("ADD"),
         dels: count("DEL"),
         simulated: Duration::from_millis(world.now()),
-        is_real: world.is_real(),
+        world: world.name(),
         failures,
         violation: ledger.violation.take(),
         broken: std::mem::take(&mut ledger.broken),
         coverage,
+        drawn: std::mem::take(&mut ledger.drawn),
         trace: std::mem::take(&mut ledger.trace),
+        durations: std::mem::take(&mut ledger.durations),
+        answers: std::mem::take(&mut ledger.answers),
+        activities,
     }
 }
 
@@ -165,15 +220,21 @@ async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>, limit: Du
     world.event(None, "begin", json!({"scenario": scenario.title, "seed": seed}));
     let pods = Pods::new(Arc::clone(world));
     let mut loads = JoinSet::new();
-    for load in scenario.loads.clone() {
-        let pods = pods.clone();
+    let mut picked = Drawn::default();
+    for (place, load) in scenario.loads.iter().cloned().enumerate() {
+        let draws = load.draws(seed, Side::Load, place);
+        picked.loads.push(draws.picked.clone());
+        let pods = pods.drawing(draws);
         loads.spawn_local(async move { load.run(&pods).await });
     }
     let mut faults = JoinSet::new();
-    for fault in scenario.faults.clone() {
+    for (place, fault) in scenario.faults.iter().cloned().enumerate() {
+        let draws = fault.draws(seed, Side::Fault, place);
+        picked.faults.push(draws.picked.clone());
         let world = Arc::clone(world);
-        faults.spawn_local(async move { (fault.name(), fault.run(&world).await) });
+        faults.spawn_local(async move { (fault.name(), fault.run(&world, &draws).await) });
     }
+    world.ledger().drawn = picked;
     let everything = async {
         while loads.join_next().await.is_some() {}
         world.end_loads();
@@ -185,7 +246,8 @@ async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>, limit: Du
             }
         }
         if !scenario.faults.is_empty() {
-            failures.extend(liveness::check(world, &pods).await);
+            let audited = scenario.expectations.iter().any(|expectation| expectation.is_the_audits());
+            failures.extend(liveness::check(world, &pods, audited).await);
         }
         for expectation in &scenario.expectations {
             failures.extend(expectation.check(world).await.err());

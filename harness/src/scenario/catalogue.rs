@@ -2,6 +2,7 @@
 //! what `new` writes are all made of this list.
 
 use super::key::Key;
+use super::part::Part;
 use super::reader::keys_of;
 use super::registry::Kind;
 use super::{Head, Size};
@@ -65,8 +66,14 @@ impl Entry {
     }
 }
 
-fn kinds<T: ?Sized>(sort: Sort, kinds: &'static [Kind<T>]) -> impl Iterator<Item = Entry> {
-    kinds.iter().map(move |kind| Entry::new(sort, kind.name, kind.about, kind.keys()))
+/// Kinds of what draws: each has the keys of every part, too.
+fn parts<T: ?Sized>(
+    sort: Sort,
+    kinds: &'static [Kind<T>],
+    only: fn(&str) -> Option<&'static str>,
+) -> impl Iterator<Item = Entry> {
+    let keys = move |kind: &Kind<T>| Part::keys(kind, only(kind.name));
+    kinds.iter().map(move |kind| Entry::new(sort, kind.name, kind.about, keys(kind)))
 }
 
 /// All of it.
@@ -80,9 +87,10 @@ pub fn entries() -> Vec<Entry> {
         ..Entry::new(Sort::Invariant, invariant.name, invariant.meaning, Vec::new())
     });
     let mut entries = vec![head, cluster];
-    entries.extend(kinds(Sort::Load, load::KINDS));
-    entries.extend(kinds(Sort::Fault, fault::KINDS));
-    entries.extend(kinds(Sort::Expectation, expect::KINDS));
+    entries.extend(parts(Sort::Load, load::KINDS, load::only));
+    entries.extend(parts(Sort::Fault, fault::KINDS, fault::only));
+    let expectation = |kind: &Kind<_>| Entry::new(Sort::Expectation, kind.name, kind.about, kind.keys());
+    entries.extend(expect::KINDS.iter().map(expectation));
     entries.extend(invariants);
     entries
 }

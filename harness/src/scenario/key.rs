@@ -32,6 +32,8 @@ pub enum Takes {
     Share,
     /// The number of a node.
     Node,
+    /// A list of whole numbers from 1, up to this one.
+    Numbers(u64),
 }
 
 /// A key of a table, as its reader asks for it.
@@ -111,6 +113,7 @@ impl Takes {
             Self::Rate => "a rate like \"20/s\" or a range like \"5..50/s\", at most 1000/s".to_owned(),
             Self::Share => "a percentage like \"25%\" or a range like \"5%..30%\"".to_owned(),
             Self::Node => "the number of a node".to_owned(),
+            Self::Numbers(_) => "a list of whole numbers, from 1".to_owned(),
         }
     }
 
@@ -126,6 +129,7 @@ impl Takes {
             Self::Rate => "\"1/s\"".to_owned(),
             Self::Share => "\"25%\"".to_owned(),
             Self::Node => "1".to_owned(),
+            Self::Numbers(_) => "[1]".to_owned(),
         }
     }
 
@@ -147,6 +151,9 @@ impl Takes {
             Self::Rate => pattern(r"^\s*[0-9]+\s*(\.\.\s*[0-9]+\s*)?/\s*(ms|s|m|h)\s*$".to_owned()),
             Self::Share => range(SHARE),
             Self::Node => json!({"type": "integer", "minimum": 1}),
+            Self::Numbers(most) => {
+                json!({"type": "array", "minItems": 1, "uniqueItems": true, "items": number(1, *most)})
+            }
         }
     }
 }

@@ -3,11 +3,12 @@
 
 pub mod catalogue;
 mod key;
+pub mod part;
 mod reader;
 pub mod registry;
 pub mod schema;
 pub mod template;
-mod values;
+pub(crate) mod values;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use crate::fault::{self, Fault};
 use crate::load::{self, Load};
 use crate::random::{Amount, Random};
 pub use key::{Default, Key, Takes};
+use part::Part;
 pub use reader::{Reader, keys_of, suggestion};
-use registry::Kind;
 pub use values::duration;
 
 /// A scenario has a few kilobytes.
@@ -40,6 +41,8 @@ pub struct Cluster {
     pub nodes: usize,
     /// How many sandboxes a node's runtime works on at once.
     pub parallel: usize,
+    /// Whether each switch has a second controller, which takes over when the first is lost.
+    pub standby: bool,
     /// Prefix length of the subnets that the monitor makes.
     pub subnet_prefix: u8,
     /// Prefix length of the range that it makes them from: 10.0.0.0 and so many bits.
@@ -48,7 +51,7 @@ pub struct Cluster {
 
 impl std::default::Default for Cluster {
     fn default() -> Self {
-        Self { nodes: 1, parallel: 8, subnet_prefix: SUBNET_PREFIX, pool_prefix: POOL_PREFIX }
+        Self { nodes: 1, parallel: 8, standby: false, subnet_prefix: SUBNET_PREFIX, pool_prefix: POOL_PREFIX }
     }
 }
 
@@ -64,6 +67,7 @@ impl Cluster {
 pub struct Size {
     nodes: Amount,
     parallel: Amount,
+    standby: bool,
     subnet_prefix: u8,
     pool_prefix: u8,
 }
@@ -78,13 +82,16 @@ impl Size {
         let nodes = reader.amount("nodes", about, Some(1), 1..=MAX_NODES)?;
         let about = "how many sandboxes a node's runtime works on at once";
         let parallel = reader.amount("parallel", about, Some(8), 1..=256)?;
+        let about = "whether each switch has a second controller, which takes over when the first is lost";
+        let standby = reader.flag("standby", about, false)?;
         let about = "how many bits of an address tell a namespace's subnets apart: 28 leaves room for 13 pods in each";
         let subnet_prefix = reader.number("subnet_prefix", about, Some(SUBNET_PREFIX.into()), 12..=29)?;
         let about =
             "how many bits the addresses of all subnets have in common: 10.0.0.0/8 has room for everybody";
         let pool_prefix = reader.number("pool_prefix", about, Some(POOL_PREFIX.into()), 8..=28)?;
         let prefix = |number| u8::try_from(number).unwrap_or(SUBNET_PREFIX);
-        Ok(Self { nodes, parallel, subnet_prefix: prefix(subnet_prefix), pool_prefix: prefix(pool_prefix) })
+        let (subnet_prefix, pool_prefix) = (prefix(subnet_prefix), prefix(pool_prefix));
+        Ok(Self { nodes, parallel, standby, subnet_prefix, pool_prefix })
     }
 
     /// The cluster of a seed.
@@ -93,6 +100,7 @@ impl Size {
         Cluster {
             nodes: self.nodes.draw(&random),
             parallel: self.parallel.draw(&random),
+            standby: self.standby,
             subnet_prefix: self.subnet_prefix,
             pool_prefix: self.pool_prefix,
         }
@@ -143,10 +151,6 @@ fn has_sources(why: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn all<T: ?Sized>(kinds: &'static [Kind<T>], tables: Vec<Reader<'_>>) -> Result<Vec<Arc<T>>, Error> {
-    tables.into_iter().map(|table| registry::read(kinds, table)).collect()
-}
-
 /// A scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -163,9 +167,9 @@ pub struct Scenario {
     /// What is simulated.
     pub cluster: Size,
     /// What the cluster does.
-    pub loads: Vec<Arc<dyn Load>>,
+    pub loads: Vec<Part<dyn Load>>,
     /// What goes wrong.
-    pub faults: Vec<Arc<dyn Fault>>,
+    pub faults: Vec<Part<dyn Fault>>,
     /// What must hold in the end.
     pub expectations: Vec<Arc<dyn Expectation>>,
 }
@@ -195,9 +199,15 @@ impl Scenario {
         let scenario = root.whole(|root| {
             let cluster = root.table("cluster")?.whole(Size::read)?;
             root.with_nodes(cluster.least_nodes());
-            let loads = all(load::KINDS, root.tables("load")?)?;
-            let faults = all(fault::KINDS, root.tables("fault")?)?;
-            let expectations = all(expect::KINDS, root.tables("expect")?)?;
+            let loads = root.tables("load")?.into_iter();
+            let loads = loads.map(|table| Part::read(load::KINDS, load::only, table));
+            let loads = loads.collect::<Result<_, _>>()?;
+            let faults = root.tables("fault")?.into_iter();
+            let faults = faults.map(|table| Part::read(fault::KINDS, fault::only, table));
+            let faults = faults.collect::<Result<_, _>>()?;
+            let expectations = root.tables("expect")?.into_iter();
+            let expected = |table| registry::read(expect::KINDS, table, |kind, reader| (kind.read)(reader));
+            let expectations = expectations.map(expected).collect::<Result<_, _>>()?;
             let Head { title, why, seed } = Head::read(root)?;
             Ok(Self {
                 name: Path::new(path).with_extension("").display().to_string(),

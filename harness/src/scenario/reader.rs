@@ -292,6 +292,55 @@ impl<'a> Reader<'a> {
         Ok(number)
     }
 
+    /// As [`Reader::number`]; `None` where it is left out, which means what `otherwise` says.
+    ///
+    /// # Errors
+    /// It is no whole number, or out of bounds.
+    pub fn optional_number(
+        &mut self,
+        key: &'static str,
+        about: &'static str,
+        otherwise: &'static str,
+        bounds: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, Error> {
+        let (least, most) = (*bounds.start(), *bounds.end());
+        let default = Default::Words(otherwise);
+        let Some(value) = self.ask(key, about, Takes::Number(least, most), default)? else { return Ok(None) };
+        let number = whole(value).ok_or_else(|| self.at(value, "a whole number is expected"))?;
+        self.within(key, value, (number, number), (least, most))?;
+        Ok(Some(number))
+    }
+
+    /// A list of whole numbers from 1 to `most`, each once; `None` where it is left out, which means what `otherwise` says.
+    ///
+    /// # Errors
+    /// It is no list, is empty or too long, or a number is out of bounds or there twice.
+    pub fn numbers(
+        &mut self,
+        key: &'static str,
+        about: &'static str,
+        otherwise: &'static str,
+        longest: usize,
+        most: u64,
+    ) -> Result<Option<BTreeSet<u64>>, Error> {
+        let default = Default::Words(otherwise);
+        let Some(value) = self.ask(key, about, Takes::Numbers(most), default)? else { return Ok(None) };
+        let wrong = || self.at(value, "a list of whole numbers is expected");
+        let list = value.get_ref().as_array().ok_or_else(wrong)?;
+        if list.is_empty() || list.len() > longest {
+            return Err(self.at(value, format!("{key} must have from 1 to {longest} numbers")));
+        }
+        let mut numbers = BTreeSet::new();
+        for entry in list.iter() {
+            let number = whole(entry).ok_or_else(|| self.at(entry, "a whole number is expected"))?;
+            self.within(key, entry, (number, number), (1, most))?;
+            if !numbers.insert(number) {
+                return Err(self.at(entry, format!("{number} is there twice")));
+            }
+        }
+        Ok(Some(numbers))
+    }
+
     fn within(
         &self,
         key: &str,

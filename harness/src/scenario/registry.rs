@@ -30,15 +30,19 @@ impl<T: ?Sized> Kind<T> {
     }
 }
 
-/// Reads a table by its `kind`.
+/// Reads a table by its `kind`, with `read`.
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub fn read<T: ?Sized>(kinds: &'static [Kind<T>], mut reader: Reader<'_>) -> Result<Arc<T>, Error> {
-    let words: Vec<_> = kinds.iter().map(|kind| (kind.name, kind)).collect();
+pub fn read<T: ?Sized, R>(
+    kinds: &'static [Kind<T>],
+    mut reader: Reader<'_>,
+    read: impl Fn(&'static Kind<T>, &mut Reader<'_>) -> Result<R, Error>,
+) -> Result<R, Error> {
+    let words: Vec<(&'static str, &'static Kind<T>)> = kinds.iter().map(|kind| (kind.name, kind)).collect();
     if let Some(misspelt) = reader.misspelt("kind") {
         return Err(misspelt);
     }
     let kind = reader.word("kind", "which kind it is", None, &words)?;
-    reader.whole(kind.read)
+    reader.whole(|reader| read(kind, reader))
 }

@@ -37,7 +37,7 @@ fn range<T: Copy>(text: &str, one: impl Fn(&str) -> Option<T>) -> Option<(T, T)>
 }
 
 /// `10s` or `5s..20s`
-pub(super) fn span(text: &str) -> Option<Span> {
+pub(crate) fn span(text: &str) -> Option<Span> {
     range(text, duration).and_then(|(low, high)| Span::between(low, high))
 }
 
@@ -46,12 +46,12 @@ fn whole(text: &str) -> Option<u64> {
 }
 
 /// `3..10`
-pub(super) fn amount(text: &str) -> Option<Amount> {
+pub(crate) fn amount(text: &str) -> Option<Amount> {
     range(text, whole).and_then(|(low, high)| Amount::between(low, high))
 }
 
 /// `20/s`, `6/m` or `5..50/s`; at most one a millisecond.
-pub(super) fn rate(text: &str) -> Option<Rate> {
+pub(crate) fn rate(text: &str) -> Option<Rate> {
     let (number, unit) = text.split_once('/')?;
     let amount = amount(number)?;
     let period = duration(&format!("1{}", unit.trim()))?;
@@ -61,7 +61,7 @@ pub(super) fn rate(text: &str) -> Option<Rate> {
 }
 
 /// `25%` or `5%..30%`; over nought, at most all.
-pub(super) fn share(text: &str) -> Option<Share> {
+pub(crate) fn share(text: &str) -> Option<Share> {
     let one = |text: &str| {
         let percent: f64 = text.trim().strip_suffix('%')?.parse().ok()?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to a million")]
@@ -71,7 +71,7 @@ pub(super) fn share(text: &str) -> Option<Share> {
 }
 
 /// As a scenario writes it, in the largest unit without a remainder.
-pub(super) fn shown(duration: Duration) -> String {
+pub(crate) fn shown(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000)];
     let unit = units.into_iter().find(|(_, unit)| milliseconds > 0 && milliseconds.is_multiple_of(*unit));
@@ -83,7 +83,7 @@ pub(super) fn shown(duration: Duration) -> String {
 }
 
 /// A name as Kubernetes demands it of a namespace, short enough that numbers can follow it.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=40).contains(&text.len())
         && text.bytes().all(known)

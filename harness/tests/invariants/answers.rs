@@ -10,6 +10,25 @@ use super::Mutation;
 const ONE_JSON: &str = "error_code_in_spec_and_stdout_is_one_json";
 const AT_ONCE: Duration = Duration::ZERO;
 
+/// Runtimes ask STATUS and CHECK.
+const QUESTIONS: &str = "[[load]]\nkind = \"probe\"\nduration = \"3s\"\nevery = \"200ms\"";
+/// They do so when the switch has lost its rows, and while it is away.
+const ROWS_LOST: &str = "[[load]]\nkind = \"probe\"\nduration = \"3s\"\nevery = \"200ms\"\n\
+    [[fault]]\nkind = \"vrs.restart\"\nat = \"1s\"\nfor = \"100ms\"\nlose_rows = true";
+const SWITCH_AWAY: &str = "[[load]]\nkind = \"probe\"\nduration = \"3s\"\nevery = \"200ms\"\n\
+    [[fault]]\nkind = \"vrs.restart\"\nat = \"1s\"\nfor = \"1s\"";
+
+/// A success that has nothing to say.
+fn silent() -> Outcome {
+    Outcome { stdout: Vec::new(), stderr: None, exit_code: 0 }
+}
+
+/// A failure with this code.
+fn refused(code: u32) -> Outcome {
+    let error = json!({"cniVersion": "1.1.0", "code": code, "msg": "m"}).to_string().into_bytes();
+    Outcome { stdout: error, stderr: None, exit_code: 1 }
+}
+
 pub(super) const ALL: &[Mutation] = &[
     Mutation::of_answers(ONE_JSON, "an ADD prints its result twice", |command, outcome| {
         let twice = |outcome: Outcome| [outcome.stdout.clone(), outcome.stdout].concat();
@@ -40,6 +59,22 @@ pub(super) const ALL: &[Mutation] = &[
     Mutation::of_answers("one_address_one_pod", "every result has the same address", |_, outcome| {
         (edited(outcome, |result| result["ips"][0]["address"] = json!("192.0.2.9/24")), AT_ONCE)
     }),
+    Mutation::of_answers("check_agrees_with_state", "CHECK finds everything in order", |command, outcome| {
+        (if command == "CHECK" { silent() } else { outcome }, AT_ONCE)
+    })
+    .beside(ROWS_LOST),
+    Mutation::of_answers("check_agrees_with_state", "CHECK finds nothing in order", |command, outcome| {
+        (if command == "CHECK" { refused(105) } else { outcome }, AT_ONCE)
+    })
+    .beside(QUESTIONS),
+    Mutation::of_answers("status_matches_add_ability", "STATUS is always ready", |command, outcome| {
+        (if command == "STATUS" { silent() } else { outcome }, AT_ONCE)
+    })
+    .beside(SWITCH_AWAY),
+    Mutation::of_answers("status_matches_add_ability", "STATUS is never ready", |command, outcome| {
+        (if command == "STATUS" { refused(50) } else { outcome }, AT_ONCE)
+    })
+    .beside(QUESTIONS),
     Mutation::of_answers("history_fits_the_model", "every result has the same port", |_, outcome| {
         (edited(outcome, |result| result["interfaces"][0]["name"] = json!("nu0")), AT_ONCE)
     }),

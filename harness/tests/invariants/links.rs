@@ -43,10 +43,18 @@ pub(super) const ALL: &[Mutation] = &[
     mutation!("other_namespaces_untouched", "an ADD makes a second link in its namespace", MakesTwo),
     mutation!("add_result_equals_dataplane", "routes are said to be set, and are not", SetsNoRoutes),
     mutation!("no_residue_after_del", "a DEL leaves the link in the namespace", KeepsLinks),
+    mutation!("gc_removes_exactly_the_complement", "a GC takes the links of all pods along", TakesAllLinks)
+        .beside(GARBAGE),
 ];
+
+/// Pods that their runtime forgets, one that lives on, and a GC while it does.
+pub(super) const GARBAGE: &str = "[[load]]\nkind = \"pod\"\nname = \"longer\"\nhold = \"6s\"\n\
+    [[load]]\nkind = \"runtime_restart\"\nat = \"4s\"\n\
+    [[fault]]\nkind = \"kubelet.forgets\"\nfor = \"4s\"";
 
 #[derive(Clone, Copy, PartialEq)]
 enum Defect {
+    TakesAllLinks,
     KeepsLinks,
     SetsNothing,
     LosesLinks,
@@ -88,6 +96,16 @@ impl Broken {
         // It may be gone by now.
         if let Ok(netns) = self.links.open_netns(path).await {
             self.links.configure(&netns, "eth0", &["192.0.2.77/32".parse().unwrap()], &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the links of all pods.
+    async fn delete_all(&self) -> Result<(), LinkError> {
+        let rows = self.vrs.server().rows(DATABASE, "Nuage_Port_Table");
+        let names = rows.iter().filter_map(|(_, row)| row["name"].as_str());
+        for name in names.filter(|name| *name != "foreign") {
+            self.links.delete(name).await?;
         }
         Ok(())
     }
@@ -148,18 +166,14 @@ impl Links for Broken {
         let routes = if self.defect == Defect::SetsNoRoutes { &[] } else { routes };
         self.links.configure(netns, name, addresses, routes).await?;
         if self.defect == Defect::LosesLinks {
-            let rows = self.vrs.server().rows(DATABASE, "Nuage_Port_Table");
-            for name in
-                rows.iter().filter_map(|(_, row)| row["name"].as_str()).filter(|name| *name != "foreign")
-            {
-                self.links.delete(name).await?;
-            }
+            self.delete_all().await?;
         }
         Ok(())
     }
     async fn delete(&self, name: &str) -> Result<bool, LinkError> {
         match self.defect {
             Defect::KeepsLinks | Defect::FailsHalfway => return Ok(true),
+            Defect::TakesAllLinks => self.delete_all().await?,
             Defect::DeletesForeignRows => {
                 self.transact(&[json!({"op": "delete", "table": "Nuage_VM_Table", "where": []})]);
             }

@@ -9,9 +9,11 @@ use nuage_cni::host::{
     BoxError, Files, Host, Http, HttpService, LockGuard, Log, LogFile, Stream, Switch, TlsIdentity,
 };
 use nuage_harness::world::sim::Node;
+use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
 use super::Mutation;
+use super::links::GARBAGE;
 
 pub(super) const ALL: &[Mutation] = &[
     Mutation::of_seams("del_is_idempotent", "the disk dies with the first file that is removed", dying_disk),
@@ -29,6 +31,32 @@ pub(super) const ALL: &[Mutation] = &[
         "an HTTP error tells the request's headers",
         |_, host| Host { http: Arc::new(Blabber), ..host },
     ),
+    Mutation::of_seams(
+        "gc_removes_exactly_the_complement",
+        "a journal record is said to be removed, and left by a GC",
+        |_, host| Host { files: Arc::new(Hoarder(Arc::clone(&host.files))), ..host },
+    )
+    .beside(GARBAGE),
+    Mutation::of_seams(
+        "monitor_told_exactly_once_per_delete",
+        "each notice to the monitor is sent twice",
+        |_, host| Host { http: Arc::new(Messenger { http: Arc::clone(&host.http), times: 2 }), ..host },
+    ),
+    Mutation::of_seams(
+        "monitor_told_exactly_once_per_delete",
+        "a notice to the monitor is said to be sent, and is not",
+        |_, host| Host { http: Arc::new(Messenger { http: Arc::clone(&host.http), times: 0 }), ..host },
+    ),
+    Mutation::of_seams("no_fd_or_task_growth", "connections to the switch stay open", |_, host| Host {
+        switch: Arc::new(Clinging(Arc::clone(&host.switch))),
+        ..host
+    }),
+    Mutation::of_seams("no_fd_or_task_growth", "tasks are left running", |_, host| {
+        for _ in 0..200 {
+            tokio::spawn(std::future::pending::<()>());
+        }
+        host
+    }),
     Mutation::of_seams("bounded_retries", "the switch is connected to again and again", |_, host| Host {
         switch: Arc::new(Stubborn(Arc::clone(&host.switch))),
         ..host
@@ -130,6 +158,49 @@ impl Http for Blabber {
                 .collect();
             Err(BoxError::from(format!("refused: {}", headers.join("; "))))
         })))
+    }
+}
+
+/// Tells the monitor so many times that a pod is gone, where it is to be told once.
+struct Messenger {
+    http: Arc<dyn Http>,
+    times: usize,
+}
+
+impl Http for Messenger {
+    fn client(&self, identity: &TlsIdentity) -> Result<HttpService, BoxError> {
+        let (client, times) = (self.http.client(identity)?, self.times);
+        let send = move |request: http::Request<bytes::Bytes>| {
+            let client = client.clone();
+            async move {
+                let text = String::from_utf8_lossy(request.body()).into_owned();
+                let is_notice = request.method() == "POST" && text.contains("\"delete\"");
+                if is_notice && times == 0 {
+                    // A question in its place.
+                    let question = text.replace("\"delete\"", "\"ask\"");
+                    return client.oneshot(request.map(|_| question.into())).await;
+                }
+                let repeats = if is_notice { times - 1 } else { 0 };
+                for _ in 0..repeats {
+                    client.clone().oneshot(request.clone()).await?;
+                }
+                client.oneshot(request).await
+            }
+        };
+        Ok(BoxCloneSyncService::new(tower::service_fn(send)))
+    }
+}
+
+/// Keeps forty connections of each that is asked for.
+struct Clinging(Arc<dyn Switch>);
+
+#[async_trait]
+impl Switch for Clinging {
+    async fn connect(&self, endpoint: &str) -> io::Result<Box<dyn Stream>> {
+        for _ in 0..40 {
+            std::mem::forget(self.0.connect(endpoint).await?);
+        }
+        self.0.connect(endpoint).await
     }
 }
 

@@ -9,6 +9,7 @@
     reason = "shared by several test binaries"
 )]
 
+pub(crate) mod image;
 pub(crate) mod site;
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -139,6 +140,27 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+    }
+}
+
+/// Runs a test, and all that it starts, in a network namespace of its own with a loopback: it sees no link of another test, and no
+/// other sees its.
+#[cfg(target_os = "linux")]
+pub(crate) fn isolated<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
+    let host = Namespace::new();
+    run("ip", &["-n", &host.name, "link", "set", "lo", "up"]);
+    let enclosed = || {
+        use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+        let namespace = std::fs::File::open(host.path()).unwrap();
+        move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network))
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.unwrap().block_on(test());
+    };
+    // Of this thread nobody knows what it does next.
+    let done = std::thread::scope(|scope| scope.spawn(enclosed).join());
+    if let Err(panic) = done {
+        std::panic::resume_unwind(panic);
     }
 }
 

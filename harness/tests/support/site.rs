@@ -25,12 +25,43 @@ impl Site {
 
     /// Everything emulated.
     pub(crate) fn emulated() -> Self {
+        Self::emulated_with(&[])
+    }
+
+    /// Everything emulated, and what these arguments ask for.
+    pub(crate) fn emulated_with(arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let emulator = Self::emulator(&directory.path().join("site"), &[]);
+        let emulator = Self::emulator(&directory.path().join("site"), arguments);
         let mut site = Self { switch: PathBuf::new(), directory, processes: vec![emulator] };
-        let endpoint = site.endpoints()["vrs"].as_str().unwrap().strip_prefix("unix:").unwrap().to_owned();
-        site.switch = endpoint.into();
+        site.switch = site.switch_of(0);
         site
+    }
+
+    /// The switch of a node, by its number from 0.
+    pub(crate) fn switch_of(&self, node: usize) -> PathBuf {
+        let endpoint = self.endpoints()["nodes"][node]["vrs"].as_str().unwrap().to_owned();
+        endpoint.strip_prefix("unix:").unwrap().into()
+    }
+
+    /// The network namespace that a node is, where packets are carried.
+    pub(crate) fn netns_of(&self, node: usize) -> Option<String> {
+        self.endpoints()["nodes"][node]["netns"].as_str().map(str::to_owned)
+    }
+
+    /// Lets nobody of the nodes' domain talk to anybody: what a domain with a data plane begins with, turned round.
+    pub(crate) fn deny_everything(&self) {
+        let file = self.directory.path().join("policy.toml");
+        let template = |way: &str| {
+            format!(
+                "[[enterprise.domain.{way}acltemplate]]\nname = \"Allow all {way}\"\nactive = true\ndefaultAllowIP = false\n"
+            )
+        };
+        let domain =
+            "[[enterprise]]\nname = \"K8S-Enterprise\"\n[[enterprise.domain]]\nname = \"K8S-Domain\"\n";
+        std::fs::write(&file, [domain, &template("ingress"), &template("egress")].concat()).unwrap();
+        let mut import = Command::new(executable("emulator"));
+        let output = import.args(["vsd", "import"]).arg(file).arg("--dir").arg(self.root()).output().unwrap();
+        assert!(output.status.success(), "{}", show(&output));
     }
 
     /// A real ovsdb-server that carries our schema, resolved by `emulator vsc`.
@@ -86,6 +117,12 @@ impl Site {
         self.processes.into_iter().for_each(Process::terminate);
     }
 
+    /// Ends all of it, and its directory after `then`.
+    pub(crate) fn terminate_but_keep(mut self, then: impl FnOnce(&Self)) {
+        std::mem::take(&mut self.processes).into_iter().for_each(Process::terminate);
+        then(&self);
+    }
+
     /// The switch shows the port in all the places that a VRS has for it.
     pub(crate) async fn assert_attached(&self, sandbox: &str, port: &str, address: &str) {
         for table in ["Interface", "Port", "Nuage_Port_Table"] {
@@ -111,10 +148,14 @@ impl Site {
         assert!(rows(&self.switch, "Nuage_VM_Table").await.is_empty());
         let link = Command::new("ip").args(["link", "show", "dev", port]).output().unwrap();
         assert!(!link.status.success(), "{}", show(&link));
-        let journal = self.node().join("state");
-        let open: Vec<_> =
-            walk(&journal).into_iter().filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+        let open = self.open_records();
         assert!(open.is_empty(), "{open:?}");
+    }
+
+    /// The journal's records of attachments that are up or being made.
+    pub(crate) fn open_records(&self) -> Vec<PathBuf> {
+        let files = walk(&self.node().join("state")).into_iter();
+        files.filter(|path| path.extension().is_some_and(|end| end == "json")).collect()
     }
 }
 

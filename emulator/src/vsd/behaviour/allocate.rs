@@ -49,6 +49,20 @@ pub(super) fn give(engine: &mut Engine, draft: &mut Object, network: &Object) ->
     Ok(())
 }
 
+/// Gives a floating address: the one that is asked for, or the lowest that is free.
+///
+/// # Errors
+/// As [`give`].
+pub(super) fn floating(engine: &mut Engine, draft: &mut Object, network: &Object) -> Result<(), Refusal> {
+    let range = Ranges::of(network).v4.ok_or_else(|| missing("address"))?;
+    let given = match draft.text("address") {
+        Some(asked) => asked_for(engine, "address", asked, draft, network.id, range)?,
+        None => free(engine, draft, network.id, range)?,
+    };
+    draft.set("address", given.to_string());
+    Ok(())
+}
+
 /// Lets an interface have other addresses than before.
 ///
 /// # Errors

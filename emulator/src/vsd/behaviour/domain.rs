@@ -96,6 +96,19 @@ pub(super) fn number(engine: &mut Engine, draft: &mut Object, above: Name) {
     draft.set("customerID", customer);
 }
 
+/// Gives a shared network its numbers.
+pub(super) fn share(engine: &mut Engine, draft: &mut Object) {
+    for attributes in [
+        ["domainRouteDistinguisher", "domainRouteTarget"],
+        ["subnetRouteDistinguisher", "subnetRouteTarget"],
+        ["backHaulRouteDistinguisher", "backHaulRouteTarget"],
+    ] {
+        route(engine, draft, &attributes);
+    }
+    draft.fill("vnID", vnid(engine));
+    draft.fill("backHaulVNID", vnid(engine));
+}
+
 /// Fills route distinguishers and targets with the next number.
 fn route(engine: &mut Engine, draft: &mut Object, attributes: &[Name]) {
     let route = format!("{AUTONOMOUS_SYSTEM}:{}", engine.number("route", 1) % ROUTES);

@@ -87,7 +87,7 @@ impl Behaviour for Interface {
     fn created(&self, engine: &mut Engine, id: Uuid, _body: &Body) -> Result<(), Refusal> {
         let Some(interface) = engine.store.get(id).cloned() else { return Ok(()) };
         attach(engine, interface.reference("VPortID"), true);
-        reservation::mark(engine, &interface, true);
+        reservation::mark(engine, &interface, "ASSIGNED");
         if let Some((_, machine)) = interface.parent.filter(|_| self.machine.is_some()) {
             machine::refresh(engine, machine);
         }
@@ -103,7 +103,7 @@ impl Behaviour for Interface {
     }
 
     fn deleted(&self, engine: &mut Engine, object: &Object) {
-        reservation::mark(engine, object, false);
+        reservation::mark(engine, object, "UNASSIGNED");
         let port = object.reference("VPortID").and_then(|id| engine.store.get(id)).cloned();
         match port {
             // A vPort that was made for the interface goes with it.

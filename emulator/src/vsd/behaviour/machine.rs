@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Behaviour, Body};
+use super::{Behaviour, Body, linger};
 use crate::vsd::engine::Engine;
 use crate::vsd::error::{Refusal, code};
 use crate::vsd::model::Name;
@@ -17,7 +17,7 @@ const MOST_INTERFACES: usize = 64;
 
 /// A kind of machine.
 pub(super) struct Machine {
-    entity: Name,
+    pub(super) entity: Name,
     /// The entity of its interfaces.
     pub(super) interface: Name,
 }
@@ -54,6 +54,11 @@ impl Behaviour for Machine {
         Ok(())
     }
 
+    fn updating(&self, engine: &mut Engine, before: &Object, after: &mut Object) -> Result<(), Refusal> {
+        linger::state_changes(engine, before, after);
+        Ok(())
+    }
+
     fn asks(&self) -> bool {
         false
     }
@@ -74,7 +79,10 @@ fn kind(machine: &Object) -> Option<Machine> {
 }
 
 /// The interfaces of a machine, in the order of their making.
-fn interfaces<'a>(engine: &'a Engine, machine: &Object) -> impl Iterator<Item = &'a Object> + use<'a> {
+pub(super) fn interfaces<'a>(
+    engine: &'a Engine,
+    machine: &Object,
+) -> impl Iterator<Item = &'a Object> + use<'a> {
     let entity = kind(machine).map_or("", |kind| kind.interface);
     let ids = engine.store.below(machine.id, entity).iter();
     let mut found: Vec<&Object> = ids.filter_map(|id| engine.store.get(*id)).collect();

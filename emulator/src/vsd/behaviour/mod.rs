@@ -7,10 +7,13 @@ mod dhcp;
 mod domain;
 mod drafts;
 mod enterprise;
+mod expression;
+mod floating;
 mod instantiate;
 mod interface;
 mod job;
 mod l2domain;
+mod linger;
 mod machine;
 mod macros;
 mod metadata;
@@ -35,6 +38,7 @@ use super::model::Name;
 use super::store::{Ids, Object};
 
 pub(super) use enterprise::{CSP, seed as seed_enterprise};
+pub(super) use linger::{purge, take_up};
 pub(super) use platform::{ROOT_GROUP, seed as seed_platform};
 pub(super) use template::ask_if_used;
 pub(super) use user::{CSPROOT, me, seed as seed_user};
@@ -109,9 +113,8 @@ pub(super) fn of(entity: &str) -> &'static dyn Behaviour {
     match entity {
         "enterprise" => &enterprise::Enterprise,
         "user" => &user::User,
-        "domaintemplate" | "policygrouptemplate" | "redirectiontargettemplate" | "pgexpressiontemplate" => {
-            &template::Template
-        }
+        "domaintemplate" | "policygrouptemplate" | "redirectiontargettemplate" | "qos" => &template::Template,
+        "pgexpression" | "pgexpressiontemplate" => &expression::GroupExpression,
         "zonetemplate" => &zone::ZoneTemplate,
         "subnettemplate" => &subnet::SubnetTemplate,
         "l2domaintemplate" => &l2domain::L2DomainTemplate,
@@ -123,6 +126,8 @@ pub(super) fn of(entity: &str) -> &'static dyn Behaviour {
         "ipreservation" => &reservation::Reservation,
         "vmipreservation" => &reservation::MachineReservation,
         "virtualip" => &reservation::VirtualIp,
+        "floatingip" => &floating::FloatingIp,
+        "sharednetworkresource" => &floating::SharedNetwork,
         "dhcpoption" => &dhcp::DhcpOption,
         "vport" => &vport::Vport,
         "container" => &machine::CONTAINER,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::allocate::{ends, in_use};
 use super::network::{Range, Ranges};
-use super::{Behaviour, Body};
+use super::{Behaviour, Body, floating};
 use crate::vsd::engine::Engine;
 use crate::vsd::error::{Refusal, code};
 use crate::vsd::model::Name;
@@ -29,6 +29,10 @@ impl Behaviour for AddressRange {
 
     fn updating(&self, engine: &mut Engine, _before: &Object, after: &mut Object) -> Result<(), Refusal> {
         check_range(engine, after)
+    }
+
+    fn asks_if_used(&self) -> bool {
+        true
     }
 }
 
@@ -110,7 +114,16 @@ impl Behaviour for VirtualIp {
         }
         let id = network.id.to_string();
         draft.set("subnetID", id);
-        Ok(())
+        floating::assign(engine, None, Some(draft))
+    }
+
+    fn updating(&self, engine: &mut Engine, before: &Object, after: &mut Object) -> Result<(), Refusal> {
+        floating::assign(engine, Some(before), Some(after))
+    }
+
+    fn deleted(&self, engine: &mut Engine, object: &Object) {
+        // To let go of an address is never refused.
+        let _ = floating::assign(engine, Some(object), None);
     }
 }
 
@@ -169,13 +182,13 @@ fn same_mac(object: &Object, mac: Option<&str>) -> bool {
     object.text("MAC").zip(mac).is_some_and(|(kept, mac)| kept.eq_ignore_ascii_case(mac))
 }
 
-/// Marks the machine reservations of an interface's addresses as assigned, or as free again.
-pub(super) fn mark(engine: &mut Engine, interface: &Object, assigned: bool) {
+/// Writes the state of the machine reservations of an interface's addresses: `ASSIGNED`, `ASSIGNED_DELETE_PENDING` or
+/// `UNASSIGNED`.
+pub(super) fn mark(engine: &mut Engine, interface: &Object, state: &str) {
     let Some(network) = interface.reference("attachedNetworkID") else { return };
     if engine.store.below(network, "vmipreservation").is_empty() {
         return;
     }
-    let state = if assigned { "ASSIGNED" } else { "UNASSIGNED" };
     for attribute in ["IPAddress", "IPv6Address"] {
         let address = interface.text(attribute).and_then(|text| text.parse::<IpAddr>().ok());
         let found = reservations(engine, network)

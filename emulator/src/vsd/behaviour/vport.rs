@@ -1,6 +1,6 @@
-//! vPorts: where they are. Never allocates an address: interfaces do.
+//! vPorts: where they are, and what floating address they have. Never allocates an address: interfaces do.
 
-use super::{Behaviour, Body, policygroup, refuse_while_attached};
+use super::{Behaviour, Body, floating, policygroup, refuse_while_attached};
 use crate::vsd::engine::Engine;
 use crate::vsd::error::Refusal;
 use crate::vsd::model::Name;
@@ -14,7 +14,16 @@ impl Behaviour for Vport {
         let zone = engine.store.ancestor(draft, "zone").map(|zone| zone.id.to_string());
         draft.set("domainID", domain);
         draft.set("zoneID", zone);
-        Ok(())
+        floating::assign(engine, None, Some(draft))
+    }
+
+    fn updating(&self, engine: &mut Engine, before: &Object, after: &mut Object) -> Result<(), Refusal> {
+        floating::assign(engine, Some(before), Some(after))
+    }
+
+    fn deleted(&self, engine: &mut Engine, object: &Object) {
+        // To let go of an address is never refused.
+        let _ = floating::assign(engine, Some(object), None);
     }
 
     fn deleting(&self, engine: &Engine, object: &Object) -> Result<(), Refusal> {

@@ -8,6 +8,7 @@
 //! active template lets nothing through. An answer to traffic that was allowed is not evaluated.
 
 mod explain;
+mod expression;
 mod read;
 mod rule;
 
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+pub use expression::Expression;
 pub use read::read;
 pub use rule::{Action, Place, Ports, Rule, Traffic};
 
@@ -92,6 +94,8 @@ pub struct Domain {
     macros: BTreeMap<String, IpNet>,
     /// The members of groups of network macros.
     macro_groups: BTreeMap<String, BTreeSet<String>>,
+    /// Expressions of policy groups by ID, about the IDs of groups.
+    expressions: BTreeMap<String, Expression>,
     /// Who is attached.
     pub endpoints: Vec<Endpoint>,
 }
@@ -210,6 +214,9 @@ impl Domain {
             Place::Subnet(id) => here.is_some_and(|here| here.subnet == *id),
             Place::Zone(id) => here.is_some_and(|here| here.zone.as_ref() == Some(id)),
             Place::Group(id) => here.is_some_and(|here| here.groups.contains(id)),
+            Place::Expression(id) => here.zip(self.expressions.get(id)).is_some_and(|(here, expression)| {
+                expression.holds(&|group: &str| here.groups.contains(group))
+            }),
             Place::Macro(id) => in_macro(id),
             Place::MacroGroup(id) => self.macro_groups.get(id).into_iter().flatten().any(in_macro),
             Place::Nowhere(_) => false,

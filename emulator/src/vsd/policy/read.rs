@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net};
 use serde_json::Value;
 
-use super::{Action, Attachment, Domain, Endpoint, Level, Rule, Template};
+use super::{Action, Attachment, Domain, Endpoint, Expression, Level, Rule, Template};
 use crate::vsd::client::{Client, Error, id};
 
 /// What decides in a domain, by its name and, where several enterprises have one of that name, by the enterprise's.
@@ -21,7 +21,9 @@ pub async fn read(client: &Client, enterprise: Option<&str>, name: Option<&str>)
     domain.egress = templates(client, &path, "egress").await?;
     let owner = format!("enterprises/{}", text(&found, "parentID"));
     macros(client, &owner, &mut domain).await?;
-    domain.endpoints = endpoints(client, &path).await?;
+    let groups = client.list(&format!("{path}/policygroups"), None).await?;
+    domain.expressions = expressions(client, &path, &groups).await?;
+    domain.endpoints = endpoints(client, &path, &groups).await?;
     domain.sort();
     Ok(domain)
 }
@@ -124,10 +126,28 @@ fn range(object: &Value) -> Option<IpNet> {
     Ipv4Net::with_netmask(address, netmask).ok().map(IpNet::V4)
 }
 
-async fn endpoints(client: &Client, path: &str) -> Result<Vec<Endpoint>, Error> {
+/// The expressions of a domain, each about IDs: a group that there is not keeps its name, which nobody is in.
+async fn expressions(
+    client: &Client,
+    path: &str,
+    groups: &[Value],
+) -> Result<BTreeMap<String, Expression>, Error> {
+    let known: BTreeMap<String, &str> =
+        groups.iter().map(|group| Ok((text(group, "name"), id(group)?))).collect::<Result<_, Error>>()?;
+    let by_id = |name: String| known.get(&name).map_or(name, |id| (*id).to_owned());
+    let mut expressions = BTreeMap::new();
+    for object in client.list(&format!("{path}/pgexpressions"), None).await? {
+        let read = Expression::read(&text(&object, "expression"));
+        let read = read.ok_or_else(|| Error::Malformed("an expression that cannot be read".to_owned()))?;
+        expressions.insert(id(&object)?.to_owned(), read.with(&by_id));
+    }
+    Ok(expressions)
+}
+
+async fn endpoints(client: &Client, path: &str, known: &[Value]) -> Result<Vec<Endpoint>, Error> {
     let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for group in client.list(&format!("{path}/policygroups"), None).await? {
-        let group = id(&group)?;
+    for group in known {
+        let group = id(group)?;
         for port in client.list(&format!("policygroups/{group}/vports"), None).await? {
             groups.entry(id(&port)?.to_owned()).or_default().insert(group.to_owned());
         }

@@ -85,6 +85,8 @@ pub enum Place {
     Zone(String),
     /// A member of this policy group.
     Group(String),
+    /// Meant by this expression of policy groups; who is outside is meant by none.
+    Expression(String),
     /// In the range of this network macro.
     Macro(String),
     /// In the range of a member of this group of network macros.
@@ -174,6 +176,7 @@ fn place(kind: Option<&str>, id: Option<&str>) -> Option<Place> {
         Some("SUBNET") => Place::Subnet(id()?),
         Some("ZONE") => Place::Zone(id()?),
         Some("POLICYGROUP") => Place::Group(id()?),
+        Some("PGEXPRESSION") => Place::Expression(id()?),
         Some("ENTERPRISE_NETWORK" | "PUBLIC_NETWORK") => Place::Macro(id()?),
         Some("NETWORK_MACRO_GROUP") => Place::MacroGroup(id()?),
         Some(other) => Place::Nowhere(other.to_owned()),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::texts::Texts;
 use super::{Ids, Object};
 use crate::vsd::model::{Attribute, Kind, Model, Name};
 
@@ -19,7 +20,7 @@ pub(super) struct Indexes {
     by_entity: BTreeMap<Name, Ids>,
     below: BTreeMap<(Uuid, Name), Ids>,
     /// By entity and attribute, then by value.
-    by_value: BTreeMap<(Name, Name), BTreeMap<Box<str>, Ids>>,
+    by_value: BTreeMap<(Name, Name), Texts>,
 }
 
 impl Indexes {
@@ -58,7 +59,7 @@ impl Indexes {
             };
             for text in texts.iter().filter_map(Value::as_str) {
                 let values = self.by_value.entry((object.entity, *name)).or_default();
-                change(values, Box::from(text), object.id, add);
+                values.change(text, object.id, add);
                 if values.is_empty() {
                     self.by_value.remove(&(object.entity, *name));
                 }

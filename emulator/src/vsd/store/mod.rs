@@ -4,6 +4,7 @@
 mod ids;
 mod indexes;
 mod object;
+mod texts;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +86,18 @@ impl Store {
     pub(super) fn children(&self, parent: Uuid, entity: Name) -> impl Iterator<Item = &Object> {
         let below = self.below(parent, entity).iter().filter_map(move |id| self.get(*id));
         below.filter(move |child| child.parent.is_some_and(|(_, id)| id == parent))
+    }
+
+    /// Whether `ancestor` is among an object's parents, however far up.
+    pub(super) fn is_below(&self, object: &Object, ancestor: Uuid) -> bool {
+        let mut next = object.parent;
+        while let Some((_, id)) = next {
+            if id == ancestor {
+                return true;
+            }
+            next = self.objects.get(&id).and_then(|parent| parent.parent);
+        }
+        false
     }
 
     /// The objects whose indexed attribute has this value (or holds it, where it is a list).

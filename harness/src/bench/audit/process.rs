@@ -61,7 +61,8 @@ pub(super) fn measure(records: usize, originals: usize, figures: &mut Figures) -
 /// Waits beside no runtime.
 fn wait(duration: Duration) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(said)?;
-    runtime.block_on(tokio::time::sleep(duration));
+    // The timer is made inside: outside it has no runtime.
+    runtime.block_on(async { tokio::time::sleep(duration).await });
     Ok(())
 }
 

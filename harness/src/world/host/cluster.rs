@@ -1,6 +1,7 @@
 //! The cluster of a world on this machine: what stands on the site, with the machine's kernel under each node.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
@@ -15,6 +16,7 @@ use crate::invariant;
 use crate::invariant::rows::Mirror;
 use crate::random::Random;
 use crate::scenario::Cluster;
+use crate::world::activity::Activity;
 use crate::world::kernel::Kernel;
 use crate::world::sim::files::MemoryFiles;
 use crate::world::sim::seams::RecentLog;
@@ -30,13 +32,15 @@ impl World {
         seed: u64,
         site: &Site,
         options: &HostOptions,
+        bin_dirs: &[PathBuf],
     ) -> Result<Arc<Self>, Error> {
+        let activity = if options.reported { Activity::kept() } else { Activity::default() };
         let missing = || Error::Site("a part does not run".to_owned());
         let emulators = site.parts.clone();
         let mirror = Arc::new(Mutex::new(Mirror::new(cluster.nodes)));
         let mut nodes = Vec::new();
         for (index, (name, vrs)) in emulators.switches.into_iter().enumerate() {
-            observe(&mirror, index, &vrs);
+            observe(&mirror, index, &name, &vrs, &activity);
             invariant::foreign::plant(&vrs);
             let directory = site.directories[index].clone();
             nodes.push(Node {
@@ -62,8 +66,11 @@ impl World {
             services: BTreeMap::new(),
             mirror,
             controllers: JoinSet::new(),
-            ground: Some(Ground::new(options, &site.directories)),
+            activity,
+            ground: Some(Ground::new(options, bin_dirs, &site.directories)),
         };
-        Ok(Self::of(parts, Tampering::default()))
+        let world = Self::of(parts, Tampering::default());
+        world.watch_notices(&emulators.monitor.ok_or_else(missing)?);
+        Ok(world)
     }
 }

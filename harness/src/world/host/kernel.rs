@@ -18,7 +18,7 @@ use crate::world::kernel::NAMESPACES;
 const LINKS: &str = "/sys/class/net";
 
 /// Runs `ip` and returns what it printed, as JSON where it was asked for that.
-pub(super) fn ip(arguments: &[&str]) -> Result<Value, String> {
+pub(crate) fn ip(arguments: &[&str]) -> Result<Value, String> {
     let output = Command::new("ip").args(arguments).output().map_err(|error| format!("ip: {error}"))?;
     if !output.status.success() {
         return Err(format!(
@@ -31,7 +31,7 @@ pub(super) fn ip(arguments: &[&str]) -> Result<Value, String> {
 }
 
 /// The names in a directory; none where it is not there.
-pub(super) fn names_in(directory: &Path) -> Vec<String> {
+pub(crate) fn names_in(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }

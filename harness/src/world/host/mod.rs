@@ -3,6 +3,7 @@
 //! run ends: what it made is named after this process, and what a killed one left is swept by the next.
 
 mod cluster;
+pub(crate) mod containers;
 pub mod kernel;
 pub(crate) mod process;
 
@@ -36,8 +37,12 @@ const PLUGIN: &str = "nuage-cni-k8s";
 /// What makes a run on this machine possible.
 #[derive(Clone, Debug)]
 pub struct HostOptions {
-    /// Where the executables are.
+    /// Where the executables are; those of an image are installed anew for each node.
     pub bin_dir: PathBuf,
+    /// The image that nodes are, in the world `containers`.
+    pub image: Option<String>,
+    /// Whether what happens where is kept, for a report.
+    pub reported: bool,
 }
 
 impl HostOptions {
@@ -52,10 +57,24 @@ impl HostOptions {
         if let Ok(bin_dir) = fs::canonicalize(&bin_dir)
             && bin_dir.join(PLUGIN).is_file()
         {
-            return Ok(Self { bin_dir });
+            return Ok(Self { bin_dir, image: None, reported: false });
         }
         let place = bin_dir.display();
         Err(Error::Lacking(format!("{place} has no {PLUGIN}: build it, or say where it is with --bin-dir")))
+    }
+
+    /// With nodes that are containers of an image.
+    ///
+    /// # Errors
+    /// [`Error::Lacking`]: no engine answers, or it has no such image.
+    pub fn of_image(image: &str) -> Result<Self, Error> {
+        containers::look(image)?;
+        Ok(Self { bin_dir: PathBuf::new(), image: Some(image.to_owned()), reported: false })
+    }
+
+    /// As the command line calls the world.
+    pub(crate) fn world(&self) -> &'static str {
+        if self.image.is_some() { "containers" } else { "host" }
     }
 }
 
@@ -98,7 +117,8 @@ pub(crate) fn can_carry_out(
 /// A site on this machine.
 #[derive(Debug)]
 pub(crate) struct Site {
-    runtime: Runtime,
+    /// What the emulators run on.
+    pub(crate) runtime: Runtime,
     emulators: Option<EmulatedSite>,
     directory: PathBuf,
     /// The machine's kernel.
@@ -112,11 +132,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Sets up a site of so many nodes.
+    /// Sets up the site of a cluster.
     ///
     /// # Errors
     /// [`Error::Lacking`]: no root, no way to make namespaces. [`Error::Site`]: the emulators do not start.
-    pub(crate) fn start(nodes: usize) -> Result<Self, Error> {
+    pub(crate) fn start(cluster: &Cluster) -> Result<Self, Error> {
         let lacking = |error: io::Error| Error::Lacking(error.to_string());
         if fs::metadata("/proc/self").map_err(lacking)?.uid() != 0 {
             return Err(Error::Lacking("--world host needs root: it makes network namespaces".to_owned()));
@@ -125,7 +145,7 @@ impl Site {
         let (directory, number) = own_directory()?;
         let name = format!("{PREFIX}-{}-{number}", std::process::id());
         let machine = Machine::new(&name, std::process::id(), number);
-        let started = machine.and_then(|machine| Ok((machine, emulate(&directory, nodes)?)));
+        let started = machine.and_then(|machine| Ok((machine, emulate(&directory, cluster)?)));
         let (machine, (runtime, emulators, directories)) =
             started.inspect_err(|_| drop(fs::remove_dir_all(&directory)))?;
         let (parts, number) =
@@ -160,7 +180,7 @@ fn own_directory() -> Result<(PathBuf, usize), Error> {
 }
 
 /// The emulators of a site, on threads of their own: they answer while this one waits.
-fn emulate(directory: &Path, nodes: usize) -> Result<(Runtime, EmulatedSite, Vec<PathBuf>), Error> {
+fn emulate(directory: &Path, cluster: &Cluster) -> Result<(Runtime, EmulatedSite, Vec<PathBuf>), Error> {
     let failed = |error: &dyn std::fmt::Display| Error::Site(error.to_string());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| failed(&error))?;
@@ -170,49 +190,62 @@ fn emulate(directory: &Path, nodes: usize) -> Result<(Runtime, EmulatedSite, Vec
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
         components: Component::ALL.into(),
         empty: false,
-        nodes: u16::try_from(nodes).unwrap_or(u16::MAX),
+        nodes: u16::try_from(cluster.nodes).unwrap_or(u16::MAX),
+        standby: cluster.standby,
         persist: false,
         vrs_tcp: false,
         vrs_tls: false,
         reach: Reach::default(),
     };
     let site = runtime.block_on(EmulatedSite::start(&options)).map_err(|error| failed(&error))?;
-    let names = (1..=nodes).map(|number| format!("node-{number}"));
+    let names = (1..=cluster.nodes).map(|number| format!("node-{number}"));
     let directories = names.map(|name| site.node_files(&options, &name)).collect();
     Ok((runtime, site, directories))
 }
 
 /// Takes away what runs have left whose process is gone: only a SIGKILL can have kept them from it.
 fn sweep() {
-    let dead = |name: &str| {
-        let mut parts = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-');
-        let process: u32 = parts.next()?.parse().ok()?;
-        (!Path::new("/proc").join(process.to_string()).exists()).then_some(())
-    };
     for name in kernel::names_in(Path::new(super::kernel::NAMESPACES)) {
-        if dead(&name).is_some() {
+        if is_of_the_dead(&name) {
             let _ = kernel::ip(&["netns", "del", &name]);
         }
     }
     let temporary = std::env::temp_dir();
     for name in kernel::names_in(&temporary) {
-        if dead(&name).is_some() {
+        if is_of_the_dead(&name) {
             let _ = fs::remove_dir_all(temporary.join(name));
         }
     }
 }
 
+/// Whether a name is of a run whose process is gone.
+fn is_of_the_dead(name: &str) -> bool {
+    let process =
+        || -> Option<u32> { name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-').next()?.parse().ok() };
+    process().is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists())
+}
+
 /// What the nodes' calls have logged, as far as nobody has looked at it.
 #[derive(Debug)]
 pub(crate) struct Ground {
-    pub(crate) bin_dir: PathBuf,
+    /// As the command line calls the world.
+    pub(crate) world: &'static str,
+    bin_dirs: Vec<PathBuf>,
     logs: Mutex<Vec<(PathBuf, usize)>>,
 }
 
 impl Ground {
-    pub(crate) fn new(options: &HostOptions, directories: &[PathBuf]) -> Self {
+    /// `bin_dirs`: where each node's executables are, if not in one place.
+    pub(crate) fn new(options: &HostOptions, bin_dirs: &[PathBuf], directories: &[PathBuf]) -> Self {
         let logs = directories.iter().map(|directory| (directory.join("log/nuage-cni.log"), 0)).collect();
-        Self { bin_dir: options.bin_dir.clone(), logs: Mutex::new(logs) }
+        let mut bin_dirs = bin_dirs.to_vec();
+        bin_dirs.resize(directories.len(), options.bin_dir.clone());
+        Self { world: options.world(), bin_dirs, logs: Mutex::new(logs) }
+    }
+
+    /// Where a node's executables are.
+    pub(crate) fn bin_dir(&self, node: usize) -> &Path {
+        &self.bin_dirs[node]
     }
 
     /// The lines of a node's log since this was last asked.

@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::difference::Difference;
 use crate::coverage::Coverage;
+use crate::invariant::growth::Running;
 use crate::invariant::history::History;
+use crate::invariant::notices::Notices;
+use crate::run::Drawn;
 
 /// How far a sandbox is, as its runtime knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +59,8 @@ pub struct Violation {
     pub node: String,
     /// How many events the trace had by then, the one that showed it included.
     pub events: usize,
+    /// What the runtime knew and what the node had, where they differ and of what the details name.
+    pub difference: Vec<Difference>,
 }
 
 /// Everything that is known.
@@ -92,8 +98,14 @@ pub struct Ledger {
     troubled: BTreeMap<usize, usize>,
     /// How often faults struck that no emulator counts, by operation.
     pub strikes: Coverage,
+    /// What each load and fault has drawn.
+    pub(crate) drawn: Drawn,
     /// What calls have answered.
     pub(crate) history: History,
+    /// What the monitor was told.
+    pub(crate) notices: Notices,
+    /// Which calls run.
+    pub(crate) running: Running,
     /// How often something began to be wrong, faults or a switch that stopped.
     pub(super) unrest: u64,
 }

@@ -3,6 +3,7 @@
 
 pub mod audit;
 mod calls;
+pub mod difference;
 pub mod files;
 pub mod kernel;
 pub mod ledger;
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nuage_cni::Outcome;
-use nuage_cni::host::Host;
+use nuage_cni::host::{Host, Log};
 use nuage_emulator::clock::Clock;
 use nuage_emulator::faults::{Caller, Faults};
 use nuage_emulator::kube::Kube;
@@ -37,6 +38,7 @@ use crate::invariant::rows::Mirror;
 use crate::invariant::{self, Breach};
 use crate::kubelet::Runtimes;
 use crate::random::Random;
+use crate::world::activity::{Activity, Place, ToldLog};
 #[cfg(target_os = "linux")]
 use crate::world::host;
 use crate::world::kernel::Kernel;
@@ -47,6 +49,10 @@ use process::{Kill, Life};
 use seams::{Attempts, RecentLog, Service, SimulatedHttp, SimulatedSwitch, WallClock};
 pub use site::config_directory;
 pub(in crate::world) use site::observe;
+
+/// What a report is told of a switch.
+pub(crate) const SWITCH_STOPS: &str = "switch stops";
+pub(crate) const SWITCH_STARTS: &str = "switch starts";
 
 /// A way to put something else in the place of a node's seams: tests show with it that invariants bite.
 pub type Wrap = fn(&Node, Host) -> Host;
@@ -68,6 +74,8 @@ pub struct Tampering {
     pub only: Option<&'static str>,
     /// The run goes on when an invariant is broken: the report tells all that ever were.
     pub goes_on: bool,
+    /// What happens where is kept, for a report.
+    pub activity: bool,
 }
 
 /// One node.
@@ -132,6 +140,8 @@ pub struct World {
     stopped: Tally,
     /// The controllers and the monitor; they end with the world.
     controllers: Mutex<JoinSet<()>>,
+    /// What happens where, if anybody wants to know.
+    pub(crate) activity: Activity,
     /// Where real processes run, if they do.
     #[cfg(target_os = "linux")]
     ground: Option<host::Ground>,
@@ -149,6 +159,7 @@ pub(in crate::world) struct Parts {
     pub(in crate::world) services: BTreeMap<String, Service>,
     pub(in crate::world) mirror: Arc<Mutex<Mirror>>,
     pub(in crate::world) controllers: JoinSet<()>,
+    pub(in crate::world) activity: Activity,
     #[cfg(target_os = "linux")]
     pub(in crate::world) ground: Option<host::Ground>,
 }
@@ -178,6 +189,7 @@ impl World {
             started: Instant::now(),
             stopped: Tally::default(),
             controllers: Mutex::new(parts.controllers),
+            activity: parts.activity,
             #[cfg(target_os = "linux")]
             ground: parts.ground,
         })
@@ -185,11 +197,17 @@ impl World {
 
     /// Whether everything is real, time included.
     pub(crate) fn is_real(&self) -> bool {
+        self.name() != crate::run::SIMULATION
+    }
+
+    /// As the command line calls it.
+    #[cfg_attr(not(target_os = "linux"), expect(clippy::unused_self, reason = "there is one world only"))]
+    pub(crate) fn name(&self) -> &'static str {
         #[cfg(target_os = "linux")]
-        let real = self.ground.is_some();
-        #[cfg(not(target_os = "linux"))]
-        let real = false;
-        real
+        if let Some(ground) = &self.ground {
+            return ground.world;
+        }
+        crate::run::SIMULATION
     }
 
     /// The seams of a node for a process that nobody kills.
@@ -229,14 +247,23 @@ impl World {
                 faults: self.faults.clone(),
                 random,
                 attempts: attempts.clone(),
+                activity: self.activity.clone(),
             }),
             links,
             files: Arc::new(node.files.clone()),
             clock: Arc::new(WallClock(self.clock.clone())),
-            log: Arc::new(node.log.clone()),
+            log: self.log_of(node, caller),
         };
         let host = fault::seams::wrapped(host, &self.faults, &kernel, caller);
         self.wrap.map_or_else(|| host.clone(), |wrap| wrap(node, host.clone()))
+    }
+
+    fn log_of(&self, node: &Node, caller: &Caller) -> Arc<dyn Log> {
+        let log: Arc<dyn Log> = Arc::new(node.log.clone());
+        if !self.activity.is_kept() || &*caller.operation != audit::OPERATION {
+            return log;
+        }
+        Arc::new(ToldLog { log, activity: self.activity.clone(), node: node.name.clone() })
     }
 
     /// What has happened, and what is known of every sandbox.
@@ -308,8 +335,9 @@ impl World {
         let (Some((invariant, details)), None) = (breaches.into_iter().next(), &ledger.violation) else {
             return;
         };
+        let difference = self.difference(ledger, &self.mirror(), node, &details);
         let (node, events) = (self.nodes[node].name.clone(), ledger.trace.len());
-        ledger.violation = Some(Violation { invariant, details, time: self.now(), node, events });
+        ledger.violation = Some(Violation { invariant, details, time: self.now(), node, events, difference });
         self.stopped.set(1);
     }
 
@@ -326,12 +354,14 @@ impl World {
     /// Stops a node's switch.
     pub fn stop_switch(&self, node: usize) {
         self.nodes[node].vrs.stop();
+        self.activity.happened(Place::Vrs, &self.nodes[node].name, SWITCH_STOPS, "");
         self.ledger().switch_stops(node);
     }
 
     /// Starts a node's switch again, with the rows of its containers or without them.
     pub fn start_switch(&self, node: usize, lose_rows: bool) {
         self.nodes[node].vrs.start(lose_rows);
+        self.activity.happened(Place::Vrs, &self.nodes[node].name, SWITCH_STARTS, "");
         if lose_rows {
             // Others put theirs back themselves.
             invariant::foreign::plant(&self.nodes[node].vrs);

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use nuage_cni::host::{BoxError, Clock, Http, HttpService, Log, LogFile, Stream, Switch, TlsIdentity};
+use nuage_cni::host::{
+    BoxBody, BoxError, Clock, Http, HttpService, Log, LogFile, Stream, Switch, TlsIdentity,
+};
 use nuage_emulator::faults::http::{Api, Connection};
 use nuage_emulator::faults::{Caller, Faults};
 use nuage_emulator::http::{PeerCertificate, in_process};
@@ -22,12 +24,16 @@ use tower::util::BoxCloneSyncService;
 use super::process::Life;
 use super::wire::Wire;
 use crate::random::Random;
+use crate::world::activity::{Activity, Place};
 
 /// How long a connection or request takes on its way, in milliseconds: from one to this many.
 const SLOWEST_MILLISECONDS: u64 = 3;
 /// What a client is told by its system and by its TLS library.
 const REFUSED: &str = "connection refused";
 const UNTRUSTED: &str = "invalid peer certificate: UnknownIssuer";
+
+/// The end of the path of the VSD's long poll for events.
+const LONG_POLL: &str = "/events";
 
 /// What the calls on a node said about themselves, lines and figures, until somebody looks.
 #[derive(Clone, Debug, Default)]
@@ -124,6 +130,8 @@ pub struct SimulatedHttp {
     pub random: Random,
     /// Counts requests.
     pub attempts: Attempts,
+    /// Keeps what was asked, for a report.
+    pub activity: Activity,
 }
 
 impl SimulatedHttp {
@@ -134,24 +142,57 @@ impl SimulatedHttp {
             let this = this.clone();
             async move {
                 this.attempts.count();
-                on_its_way(&this.random).await;
-                let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
-                let service =
-                    this.services.get(&authority).filter(|service| service.up.load(Ordering::Relaxed));
-                let Some(service) = service else { return Err(BoxError::from(REFUSED)) };
-                match service.api.connection(&this.faults, &this.caller) {
-                    Connection::Accepted => {}
-                    Connection::Refused => return Err(BoxError::from(REFUSED)),
-                    Connection::WrongCertificate => return Err(BoxError::from(UNTRUSTED)),
+                let begin = this.activity.now();
+                let asked = this.asked(&request);
+                let answer = this.ask(request, certified).await;
+                if let Some((place, what)) = asked {
+                    let trouble = || match &answer {
+                        Ok(answer) if answer.status().as_u16() < 400 => String::new(),
+                        Ok(answer) => answer.status().to_string(),
+                        Err(error) => error.to_string(),
+                    };
+                    let texts = || (what, this.caller.operation.to_string(), trouble());
+                    this.activity.ended(place, this.caller.node.as_deref(), begin, texts);
                 }
-                let mut request = request;
-                request.extensions_mut().insert(this.caller.clone());
-                let peer = certified.then(|| PeerCertificate { common_name: this.name.clone() });
-                let answer = in_process(service.router.clone(), peer).oneshot(request).await;
-                on_its_way(&this.random).await;
                 answer
             }
         }))
+    }
+
+    async fn ask(
+        &self,
+        mut request: http::Request<bytes::Bytes>,
+        certified: bool,
+    ) -> Result<http::Response<BoxBody>, BoxError> {
+        on_its_way(&self.random).await;
+        let authority = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let service = self.services.get(&authority).filter(|service| service.up.load(Ordering::Relaxed));
+        let Some(service) = service else { return Err(BoxError::from(REFUSED)) };
+        match service.api.connection(&self.faults, &self.caller) {
+            Connection::Accepted => {}
+            Connection::Refused => return Err(BoxError::from(REFUSED)),
+            Connection::WrongCertificate => return Err(BoxError::from(UNTRUSTED)),
+        }
+        request.extensions_mut().insert(self.caller.clone());
+        let peer = certified.then(|| PeerCertificate { common_name: self.name.clone() });
+        let answer = in_process(service.router.clone(), peer).oneshot(request).await;
+        on_its_way(&self.random).await;
+        answer
+    }
+
+    /// What a report says of a request; long polls, which wait for something to happen, are left out.
+    fn asked(&self, request: &http::Request<bytes::Bytes>) -> Option<(Place, String)> {
+        if !self.activity.is_kept() || request.uri().path().ends_with(LONG_POLL) {
+            return None;
+        }
+        let service = self.services.get(request.uri().authority()?.as_str())?;
+        let place = match service.api {
+            Api::Vsd => Place::Vsd,
+            Api::Monitor => Place::Monitor,
+            Api::Kube => Place::Kube,
+            Api::Mesos => return None,
+        };
+        Some((place, format!("{} {}", request.method(), request.uri().path())))
     }
 }
 

@@ -18,7 +18,7 @@ use nuage_emulator::monitor::{Monitor, MonitorOptions};
 use nuage_emulator::node::{self, NodeFiles};
 use nuage_emulator::ovsdb::RowChange;
 use nuage_emulator::pki::Identity;
-use nuage_emulator::vrs::{DATABASE, Vrs, VrsOptions};
+use nuage_emulator::vrs::{CONTROLLERS, DATABASE, Vrs, VrsOptions};
 use nuage_emulator::vsc::{Connecting, Controller, Stream};
 use nuage_emulator::vsd::{Site, Vsd};
 use serde_json::json;
@@ -35,6 +35,7 @@ use crate::invariant;
 use crate::invariant::rows::Mirror;
 use crate::random::Random;
 use crate::scenario::Cluster;
+use crate::world::activity::Activity;
 use crate::world::kernel::Kernel;
 
 /// When the simulated world begins: 2026-01-01T00:00:00Z, in milliseconds since 1970.
@@ -55,6 +56,7 @@ impl World {
     /// # Errors
     /// The emulators could not be set up.
     pub fn new(cluster: &Cluster, seed: u64, tampering: Tampering) -> Result<Arc<Self>, Error> {
+        let activity = if tampering.activity { Activity::kept() } else { Activity::default() };
         let random = Random::seeded(seed);
         let entropy = Entropy::seeded(random.next());
         let clock = Clock::starting_at(EPOCH);
@@ -78,6 +80,7 @@ impl World {
             faults: faults.clone(),
             random: random.clone(),
             attempts: Attempts::default(),
+            activity: activity.clone(),
         };
         let monitor_itself = Caller { node: None, operation: "monitor".into() };
         let of_monitor = internal(monitor_itself).service(true);
@@ -98,15 +101,19 @@ impl World {
             (MONITOR.to_owned(), service(monitor.router(), Api::Monitor, &monitor_up)),
         ]);
         let mut controllers = JoinSet::new();
-        controllers.spawn(async move { monitor.run().await });
+        let following = monitor.clone();
+        controllers.spawn(async move { following.run().await });
         let mut nodes = Vec::new();
         let mirror = Arc::new(Mutex::new(Mirror::new(cluster.nodes)));
         for number in 1..=cluster.nodes {
-            let node = Node::new(number, cluster.parallel, nodes.first(), (&kube, &entropy, &random))?;
-            observe(&mirror, number - 1, &node.vrs);
+            let node = Node::new(number, cluster, nodes.first(), (&kube, &entropy, &random))?;
+            observe(&mirror, number - 1, &node.name, &node.vrs, &activity);
             node.vrs.server().set_faults(SwitchFaults::new(faults.clone(), &node.name));
             let caller = Caller::new(&node.name, CONTROLLER);
-            controllers.spawn(control(&node, &internal(caller), &faults, random.clone()));
+            let turns = if cluster.standby { CONTROLLERS.map(Some).to_vec() } else { vec![None] };
+            for turn in turns {
+                controllers.spawn(control(&node, &internal(caller.clone()), &faults, random.clone(), turn));
+            }
             nodes.push(node);
         }
         let world = Self::of(
@@ -121,12 +128,14 @@ impl World {
                 services,
                 mirror,
                 controllers,
+                activity,
                 #[cfg(target_os = "linux")]
                 ground: None,
             },
             tampering,
         );
         (0..world.nodes.len()).for_each(|node| world.begin_boot(node));
+        world.watch_notices(&monitor);
         Ok(world)
     }
 }
@@ -135,12 +144,12 @@ impl Node {
     /// One whose switch shares with the first one's what no switch changes.
     fn new(
         number: usize,
-        parallel: usize,
+        cluster: &Cluster,
         first: Option<&Self>,
         (kube, entropy, random): (&Kube, &Entropy, &Random),
     ) -> Result<Self, Error> {
         let name = format!("node-{number}");
-        let options = VrsOptions { empty: false, system_id: name.clone() };
+        let options = VrsOptions { empty: false, system_id: name.clone(), standby: cluster.standby };
         let vrs = match first {
             Some(first) => first.vrs.twin(entropy.clone(), &options),
             None => Vrs::new(entropy.clone(), &options).map_err(|error| Error::Site(error.to_string()))?,
@@ -154,16 +163,23 @@ impl Node {
         let key = format!("KeyOf{}", name.replace('-', "x"));
         let secrets = vec![token.clone(), key.clone()];
         let kernel = Kernel::Simulated(SimulatedKernel::new(random.clone()));
-        let (log, slots) = (RecentLog::default(), Semaphore::new(parallel));
+        let (log, slots) = (RecentLog::default(), Semaphore::new(cluster.parallel));
         let (directory, files) = (config_directory(&name), node_files(&name, token, &key));
         Ok(Self { name, vrs, kernel, files, log, slots, secrets, directory })
     }
 }
 
-/// Keeps the mirror up with a switch.
-pub(in crate::world) fn observe(mirror: &Arc<Mutex<Mirror>>, node: usize, vrs: &Vrs) {
-    let mirror = Arc::clone(mirror);
+/// Keeps the mirror, and what is reported, up with a switch.
+pub(in crate::world) fn observe(
+    mirror: &Arc<Mutex<Mirror>>,
+    node: usize,
+    name: &str,
+    vrs: &Vrs,
+    activity: &Activity,
+) {
+    let (mirror, name, activity) = (Arc::clone(mirror), name.to_owned(), activity.clone());
     let observer = move |change: &RowChange<'_>| {
+        activity.committed(&name, change);
         mirror.lock().unwrap_or_else(PoisonError::into_inner).apply(node, change);
     };
     vrs.server().observe(DATABASE, Box::new(observer));
@@ -184,15 +200,19 @@ fn vsd(clock: Clock, entropy: &Entropy, pool: Ipv4Net, subnet_prefix: u8) -> Res
     Ok(vsd)
 }
 
-/// The controller of one switch, for ever.
+/// The controller of one switch, for ever; or one of its two, which take turns.
 fn control(
     node: &Node,
     vsd: &SimulatedHttp,
     faults: &Faults,
     random: Random,
+    turn: Option<&'static str>,
 ) -> impl Future<Output = ()> + Send + use<> {
-    let controller = Controller::new(vsd.service(true), &format!("https://{VSD}/nuage/api/v6"))
+    let mut controller = Controller::new(vsd.service(true), &format!("https://{VSD}/nuage/api/v6"))
         .with_faults(faults.clone(), &node.name);
+    if let Some(target) = turn {
+        controller = controller.taking_turns(target);
+    }
     let vrs = node.vrs.clone();
     async move {
         let connect = || -> Connecting {

@@ -2,166 +2,23 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+mod failover;
+mod following;
+mod machines;
+mod second_address;
+mod world;
+
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
-use http::StatusCode;
-use nuage_emulator::clock::Clock;
 use nuage_emulator::entropy::Entropy;
-use nuage_emulator::http::{HttpService, PeerCertificate, in_process};
 use nuage_emulator::vrs::{DATABASE, Vrs, VrsOptions};
-use nuage_emulator::vsc::{Connecting, Controller, Follower, Stream, prepare};
-use nuage_emulator::vsd::{Site, Vsd, client};
+use nuage_emulator::vsc::{Controller, prepare};
+use nuage_emulator::vsd::client;
 use nuage_ovsdb::client::{Client, Limits};
 use serde_json::{Value, json};
 
-const URL: &str = "https://vsd/nuage/api/v6";
-
-struct World {
-    vsd: Vsd,
-    vrs: Vrs,
-    faults: Faults,
-    _controller: tokio::task::JoinHandle<()>,
-}
-
-#[derive(Clone, Default)]
-struct Faults {
-    /// The VSD answers 503.
-    unavailable: Arc<AtomicBool>,
-    /// Milliseconds that the VSD takes for each answer.
-    delay: Arc<AtomicU64>,
-}
-
-struct Pod<'a> {
-    name: &'a str,
-    subnet: &'a str,
-    metadata: Value,
-}
-
-impl<'a> Pod<'a> {
-    fn new(name: &'a str) -> Self {
-        Self { name, subnet: "s", metadata: json!(["map", []]) }
-    }
-}
-
-fn site(subnet: &str, address: &str) -> Site {
-    Site {
-        enterprise: "acme".to_owned(),
-        domain: "cluster".to_owned(),
-        zone: "shop".to_owned(),
-        subnet: subnet.to_owned(),
-        address: address.parse().unwrap(),
-    }
-}
-
-fn vsd() -> Vsd {
-    let clock = Clock::Virtual { epoch: 0, start: tokio::time::Instant::now() };
-    let vsd = Vsd::new(clock, Entropy::seeded(1));
-    vsd.bootstrap(&site("s", "10.1.0.0/24")).unwrap();
-    vsd
-}
-
-fn peer(vsd: &Vsd, faults: &Faults) -> HttpService {
-    let faults = faults.clone();
-    let router =
-        vsd.router().layer(from_fn(move |request: Request, next: Next| fail(faults.clone(), request, next)));
-    in_process(router, Some(PeerCertificate { common_name: "csproot".to_owned() }))
-}
-
-async fn fail(faults: Faults, request: Request, next: Next) -> Response {
-    tokio::time::sleep(Duration::from_millis(faults.delay.load(Ordering::Relaxed))).await;
-    if !faults.unavailable.load(Ordering::Relaxed) {
-        return next.run(request).await;
-    }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response
-}
-
-fn run(controller: Controller, vrs: &Vrs) -> tokio::task::JoinHandle<()> {
-    let vrs = vrs.clone();
-    tokio::spawn(async move {
-        let connect = move || -> Connecting {
-            let stream = vrs.connect();
-            Box::pin(async move {
-                let stream = stream.ok_or(std::io::ErrorKind::ConnectionRefused)?;
-                Ok(Box::new(stream) as Box<dyn Stream>)
-            })
-        };
-        match controller.run(connect).await {}
-    })
-}
-
-fn world() -> World {
-    let (vsd, faults) = (vsd(), Faults::default());
-    let options = VrsOptions { empty: false, system_id: "node-1".to_owned() };
-    let vrs = Vrs::new(Entropy::seeded(2), &options).unwrap();
-    let follower = Follower::new(peer(&vsd, &faults), URL);
-    let controller = run(Controller::new(peer(&vsd, &faults), URL).following(&follower), &vrs);
-    tokio::spawn(async move { match follower.run().await {} });
-    World { vsd, vrs, faults, _controller: controller }
-}
-
-impl World {
-    fn transact(&self, operations: &[Value]) {
-        for result in self.vrs.server().transact(DATABASE, operations) {
-            assert!(result.get("error").is_none_or(Value::is_null), "{result}");
-        }
-    }
-
-    fn insert_port(&self, pod: &Pod<'_>) {
-        self.transact(&[json!({ "op": "insert", "table": "Nuage_Port_Table", "row": {
-            "name": format!("nu{}", pod.name), "mac": "02:00:00:00:00:01", "bridge": "alubr0",
-            "nuage_domain": "cluster", "nuage_zone": "shop", "nuage_network": pod.subnet,
-            "nuage_network_type": "ipv4", "vm_domain": 4, "metadata": pod.metadata,
-        } })]);
-    }
-
-    fn insert_entity(&self, pod: &Pod<'_>) {
-        self.transact(&[json!({ "op": "insert", "table": "Nuage_VM_Table", "row": {
-            "type": 4, "event": 2, "event_type": 0, "state": 1, "reason": 1, "domain": 4,
-            "vm_uuid": format!("uuid-{}", pod.name), "vm_name": pod.name, "nuage_user": "admin",
-            "nuage_enterprise": "acme", "ports": format!("nu{}", pod.name),
-        } })]);
-    }
-
-    fn add(&self, pod: &Pod<'_>) {
-        self.insert_port(pod);
-        self.insert_entity(pod);
-    }
-
-    fn delete(&self, table: &str, column: &str, value: &str) {
-        self.transact(&[json!({ "op": "delete", "table": table, "where": [[column, "==", value]] })]);
-    }
-
-    fn port(&self, name: &str) -> Value {
-        let rows = self.vrs.server().rows(DATABASE, "Nuage_Port_Table");
-        let row = rows.into_iter().find(|(_, row)| row["name"] == format!("nu{name}"));
-        serde_json::to_value(row.unwrap_or_else(|| panic!("no port of {name}")).1).unwrap()
-    }
-
-    fn address(&self, name: &str) -> String {
-        self.port(name)["ip_addr"].as_str().unwrap().to_owned()
-    }
-
-    fn containers(&self) -> Vec<String> {
-        let containers = self.vsd.snapshot("container");
-        let mut names: Vec<String> =
-            containers.iter().map(|container| container["name"].as_str().unwrap().to_owned()).collect();
-        names.sort();
-        names
-    }
-}
-
-/// Lets everything that is not waiting for a later time happen: virtual time moves only when all tasks wait.
-async fn settled() {
-    tokio::time::sleep(Duration::from_millis(100)).await;
-}
+use crate::world::{Faults, Pod, URL, World, peer, run, settled, site, vsd, world};
 
 #[tokio::test(start_paused = true)]
 async fn a_port_is_resolved_when_its_row_and_an_entity_that_lists_it_are_there() {
@@ -308,7 +165,7 @@ async fn a_container_of_another_switch_is_taken_over_but_never_removed() {
     let world = world();
     world.add(&Pod::new("a"));
     settled().await;
-    let options = VrsOptions { empty: false, system_id: "node-2".to_owned() };
+    let options = VrsOptions { system_id: "node-2".to_owned(), ..VrsOptions::default() };
     let other = Vrs::new(Entropy::seeded(3), &options).unwrap();
     let _second = run(Controller::new(peer(&world.vsd, &Faults::default()), URL), &other);
     settled().await;
@@ -423,131 +280,6 @@ async fn the_vport_joins_the_redirection_target_it_names() {
     assert_eq!(client.list(&members, None).await.unwrap()[0]["name"], json!("nua"));
 }
 
-/// What somebody else does in the VSD.
-async fn operator(world: &World) -> client::Client {
-    settled().await;
-    client::Client::new(peer(&world.vsd, &Faults::default()), URL)
-}
-
-/// Long enough for the VSD to tell of a change, which it does in batches.
-async fn told() {
-    tokio::time::sleep(Duration::from_secs(1)).await;
-}
-
-fn interface_of(world: &World, name: &str) -> String {
-    let interfaces = world.vsd.snapshot("containerinterface");
-    let found = interfaces.iter().find(|interface| interface["name"] == format!("nu{name}")).unwrap();
-    format!("containerinterfaces/{}", found["ID"].as_str().unwrap())
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_address_that_is_changed_in_the_vsd_reaches_the_row_and_stays() {
-    let world = world();
-    let fixed = json!(["map", [["static-ip", "10.1.0.9"]]]);
-    world.add(&Pod { metadata: fixed, ..Pod::new("a") });
-    world.add(&Pod::new("b"));
-    let operator = operator(&world).await;
-    for (name, address) in [("a", "10.1.0.77"), ("b", "10.1.0.78")] {
-        operator.update(&interface_of(&world, name), &json!({ "IPAddress": address })).await.unwrap();
-        told().await;
-        assert_eq!(world.address(name), address);
-    }
-    assert_eq!(world.port("a")["metadata"], json!(["map", [["static-ip", "10.1.0.77"]]]));
-    let subnet = world.vsd.snapshot("subnet")[0]["ID"].as_str().unwrap().to_owned();
-    operator.update(&format!("subnets/{subnet}"), &json!({ "gateway": "10.1.0.254" })).await.unwrap();
-    told().await;
-    assert_eq!(world.port("a")["gateway"], json!("10.1.0.254"));
-    assert_eq!((world.address("a"), world.address("b")), ("10.1.0.77".to_owned(), "10.1.0.78".to_owned()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_port_whose_interface_is_deleted_in_the_vsd_loses_its_address_until_its_entity_starts_again() {
-    for whole in [false, true] {
-        let world = world();
-        world.add(&Pod::new("a"));
-        let operator = operator(&world).await;
-        let gone = if whole {
-            format!("containers/{}", world.vsd.snapshot("container")[0]["ID"].as_str().unwrap())
-        } else {
-            interface_of(&world, "a")
-        };
-        operator.delete(&gone).await.unwrap();
-        told().await;
-        assert_eq!(world.address("a"), "0.0.0.0");
-        assert!(world.vsd.snapshot("containerinterface").is_empty(), "nobody makes it again");
-        world.transact(&[
-            json!({ "op": "update", "table": "Nuage_VM_Table", "where": [["vm_uuid", "==", "uuid-a"]],
-                                 "row": { "event": 2, "event_type": 1 } }),
-        ]);
-        settled().await;
-        assert_eq!(world.address("a"), "10.1.0.2");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_interface_that_is_moved_to_another_zone_takes_its_row_along() {
-    let world = world();
-    let elsewhere = Site { zone: "attic".to_owned(), ..site("top", "10.2.0.0/24") };
-    world.vsd.bootstrap(&elsewhere).unwrap();
-    world.add(&Pod::new("a"));
-    let operator = operator(&world).await;
-    let container = format!("containers/{}", world.vsd.snapshot("container")[0]["ID"].as_str().unwrap());
-    let subnets = world.vsd.snapshot("subnet");
-    let subnet = subnets.iter().find(|subnet| subnet["name"] == json!("top")).unwrap()["ID"].clone();
-    operator.delete(&interface_of(&world, "a")).await.unwrap();
-    let moved =
-        json!({ "name": "nua", "VPortName": "nua", "MAC": "02:00:00:00:00:01", "attachedNetworkID": subnet });
-    operator.create(&format!("{container}/containerinterfaces"), &moved).await.unwrap();
-    told().await;
-    let port = world.port("a");
-    assert_eq!([&port["ip_addr"], &port["gateway"]], [&json!("10.2.0.2"), &json!("10.2.0.1")]);
-    assert_eq!([&port["nuage_zone"], &port["nuage_network"]], [&json!("attic"), &json!("top")]);
-    assert_eq!(world.vsd.snapshot("containerinterface").len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_changes_while_the_vsd_is_away_is_followed_when_it_is_back() {
-    let world = world();
-    world.add(&Pod::new("a"));
-    let operator = operator(&world).await;
-    world.faults.unavailable.store(true, Ordering::Relaxed);
-    tokio::time::sleep(Duration::from_mins(1)).await;
-    operator.update(&interface_of(&world, "a"), &json!({ "IPAddress": "10.1.0.99" })).await.unwrap();
-    world.faults.unavailable.store(false, Ordering::Relaxed);
-    tokio::time::sleep(Duration::from_secs(40)).await;
-    assert_eq!(world.address("a"), "10.1.0.99");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_container_that_was_made_in_the_vsd_before_is_activated_by_rows_that_name_no_place() {
-    let world = world();
-    let operator = operator(&world).await;
-    let subnet = world.vsd.snapshot("subnet")[0]["ID"].clone();
-    let interface =
-        json!({ "MAC": "02:00:00:00:00:01", "attachedNetworkID": subnet, "IPAddress": "10.1.0.42" });
-    let made = json!({ "name": "a", "UUID": "uuid-a", "orchestrationID": "o", "interfaces": [interface] });
-    world.transact(&[
-        json!({ "op": "insert", "table": "Nuage_Port_Table", "row": {
-            "name": "nua", "mac": "02:00:00:00:00:01", "bridge": "alubr0", "vm_domain": 4 } }),
-        json!({ "op": "insert", "table": "Nuage_VM_Table", "row": {
-            "type": 4, "event": 0, "event_type": 0, "state": 1, "vm_uuid": "uuid-a", "vm_name": "a", "ports": "nua",
-            "metadata": ["map", [["nuage-extension", "true"]]] } }),
-    ]);
-    settled().await;
-    assert_eq!(world.address("a"), "", "there is nothing to activate yet");
-    operator.create("containers", &made).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(15)).await;
-    let port = world.port("a");
-    assert_eq!([&port["ip_addr"], &port["gateway"]], [&json!("10.1.0.42"), &json!("10.1.0.1")]);
-    let domain = &world.vsd.snapshot("domain")[0];
-    assert_eq!(port["vrf_id"], domain["serviceID"]);
-    assert_eq!(world.vsd.snapshot("containerinterface").len(), 1);
-    assert_eq!(world.vsd.snapshot("container")[0]["VRSID"], json!("node-1"));
-    world.delete("Nuage_VM_Table", "vm_uuid", "uuid-a");
-    settled().await;
-    assert!(world.containers().is_empty());
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_burst_of_pods_is_resolved_without_an_address_given_twice() {
     let world = world();
@@ -586,7 +318,7 @@ async fn the_same_events_make_the_same_objects_and_the_same_answers() {
 
 #[tokio::test(start_paused = true)]
 async fn preparing_makes_a_bare_switch_a_vrs_once() {
-    let vrs = Vrs::new(Entropy::seeded(2), &VrsOptions { empty: true, system_id: String::new() }).unwrap();
+    let vrs = Vrs::new(Entropy::seeded(2), &VrsOptions { empty: true, ..VrsOptions::default() }).unwrap();
     let client = Client::spawn(vrs.connect().unwrap(), Limits::default());
     prepare(&client).await.unwrap();
     prepare(&client).await.unwrap();
