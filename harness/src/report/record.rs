@@ -62,7 +62,7 @@ pub struct Record {
     pub title: String,
     /// The seed.
     pub seed: u64,
-    /// `sim` or `host`.
+    /// `sim`, `host` or `containers`.
     pub world: String,
     /// Whether it holds.
     pub verdict: Verdict,
@@ -126,7 +126,7 @@ impl Record {
             scenario: report.scenario.clone(),
             title: report.title.clone(),
             seed: report.seed,
-            world: if report.is_real { "host" } else { "sim" }.to_owned(),
+            world: report.world.to_owned(),
             verdict,
             pods: report.pods,
             adds: report.adds,
