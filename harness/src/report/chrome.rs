@@ -112,7 +112,7 @@ fn thread(lane: usize, row: u32) -> u64 {
     lane as u64 * u64::from(MAX_ROWS) + u64::from(row) + 1
 }
 
-fn name_of<T: PartialEq>(names: &[(T, &'static str)], what: T) -> &'static str {
+fn name_of<T: Copy + PartialEq>(names: &[(T, &'static str)], what: T) -> &'static str {
     names.iter().find(|(known, _)| *known == what).map_or("", |(_, name)| name)
 }
 
