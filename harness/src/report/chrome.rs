@@ -144,7 +144,7 @@ pub fn read(text: &str) -> Result<Timeline, String> {
             continue;
         }
         let begin = number(&event["ts"])?;
-        let end = begin + event["dur"].as_u64().unwrap_or_default();
+        let end = begin.saturating_add(event["dur"].as_u64().unwrap_or_default());
         match (phase, event["cat"].as_str().unwrap_or_default()) {
             ("C", _) => timeline.addresses.push((begin, number(&event["args"]["addresses"])?)),
             ("i", "violation") => timeline.violation = Some((begin, text(&event["args"]["invariant"]))),
