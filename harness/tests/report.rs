@@ -107,7 +107,7 @@ fn members(value: &Value, path: &str, found: &mut std::collections::BTreeSet<Str
             }
         }
         Value::Array(elements) => {
-            elements.iter().for_each(|element| members(element, &format!("{path}[]"), found))
+            elements.iter().for_each(|element| members(element, &format!("{path}[]"), found));
         }
         _ => {}
     }

@@ -1,4 +1,4 @@
-//! A timeline as the trace files that Perfetto (ui.perfetto.dev) and chrome://tracing open, and back: a process a group, a
+//! A timeline as the trace files that Perfetto (ui.perfetto.dev) and <chrome://tracing> open, and back: a process a group, a
 //! thread a lane's row. What is read is what was written; anything else is refused, never guessed.
 
 use std::collections::BTreeMap;
