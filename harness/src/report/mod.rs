@@ -9,6 +9,7 @@ pub mod merge;
 pub mod page;
 pub mod record;
 pub mod results;
+pub mod sweep;
 pub mod timeline;
 
 use std::fs::{self, File, OpenOptions};
