@@ -60,7 +60,7 @@ pub fn sweeps(runs: &[Record]) -> Vec<Sweep> {
         match sweeps.last_mut().filter(|sweep| (&sweep.key, &sweep.unit) == (key, unit)) {
             Some(sweep) => sweep.points.push(point),
             None => {
-                sweeps.push(Sweep { key: key.clone(), unit: unit.clone(), verb: VERB, points: vec![point] })
+                sweeps.push(Sweep { key: key.clone(), unit: unit.clone(), verb: VERB, points: vec![point] });
             }
         }
     }
