@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn a_scenario_that_takes_longer_than_is_tolerated_is_worse_and_one_that_takes_a_little_longer_is_not() {
         let run = one("", 1).1;
-        let slowed = |times: f64| {
+        let with_adds = |times: f64| {
             let mut slow = run.clone();
             let latency = slow.latency.get_mut("ADD").unwrap();
             latency.max_ms *= times;
@@ -276,8 +276,8 @@ mod tests {
             latency.buckets = vec![(u64::try_from(longest).unwrap(), 1)];
             compared(&[&run], &[&slow])
         };
-        assert!(!slowed(1.05).worse);
-        let slower = slowed(2.0);
+        assert!(!with_adds(1.05).worse);
+        let slower = with_adds(2.0);
         assert_eq!((slower.worse, slower.slower.len()), (true, 1));
         assert!(slower.lines().iter().any(|line| line.starts_with("slower     p99 of ADD in theme/mine: ")));
     }
