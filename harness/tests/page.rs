@@ -151,12 +151,12 @@ fn large(directory: &Path, count: u64) -> Results {
     let item = |number: u64| Item {
         lane: usize::try_from(number % 500).unwrap(),
         row: 0,
-        kind: if number % 3 == 0 { Kind::Mark } else { Kind::Add },
+        kind: if number.is_multiple_of(3) { Kind::Mark } else { Kind::Add },
         what: "ADD".to_owned(),
         detail: format!("event {number}"),
-        trouble: number % 50 == 0,
+        trouble: number.is_multiple_of(50),
         begin: number * 1000,
-        end: number * 1000 + 900 * u64::from(number % 3 != 0),
+        end: number * 1000 + 900 * u64::from(!number.is_multiple_of(3)),
     };
     let lanes = (0..500).map(|pod| Lane { group: Group::Pods, name: format!("jobs/pod-{pod}") });
     let bands = (0..50).map(|band| Band {
@@ -181,7 +181,9 @@ fn large(directory: &Path, count: u64) -> Results {
     let mut records: Vec<Record> =
         (0..2000).map(|seed| Record { seed, trace: None, ..record.clone() }).collect();
     records[0] = record;
-    records.iter().for_each(|record| written.add(record).unwrap());
+    for record in &records {
+        written.add(record).unwrap();
+    }
     let results = Results::of(records);
     written.finish(&results).unwrap();
     results

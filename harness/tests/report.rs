@@ -107,7 +107,9 @@ fn members(value: &Value, path: &str, found: &mut std::collections::BTreeSet<Str
             }
         }
         Value::Array(elements) => {
-            elements.iter().for_each(|element| members(element, &format!("{path}[]"), found))
+            for element in elements {
+                members(element, &format!("{path}[]"), found);
+            }
         }
         _ => {}
     }

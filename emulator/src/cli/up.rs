@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     /// How many nodes, each with a switch of its own
     #[arg(long, value_name = "N", default_value_t = 1)]
     nodes: u16,
-    /// Give each switch a second controller, which takes over when the first is lost (fault vrs.controller_lost)
+    /// Give each switch a second controller, which takes over when the first is lost (fault `vrs.controller_lost`)
     #[arg(long)]
     standby: bool,
     /// Keep the switches' rows and the VSD's objects in DIR/state. (The Kubernetes API begins anew.)

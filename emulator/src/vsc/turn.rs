@@ -67,13 +67,13 @@ impl Turn {
                 }
                 State::Vacant => {
                     let since = *vacant_since.get_or_insert_with(Instant::now);
-                    match tokio::time::timeout_at(since + TAKEOVER, self.monitor.next()).await {
-                        Ok(changes) => drop(changes?),
-                        Err(_) => {
-                            self.take_over(client).await?;
-                            vacant_since = None;
-                            self.monitor.next().await?;
-                        }
+                    let waited = tokio::time::timeout_at(since + TAKEOVER, self.monitor.next()).await;
+                    if let Ok(changes) = waited {
+                        drop(changes?);
+                    } else {
+                        self.take_over(client).await?;
+                        vacant_since = None;
+                        self.monitor.next().await?;
                     }
                 }
             }

@@ -140,12 +140,11 @@ pub async fn ping(site: &Site, from: (&str, &str), to: &str, effort: Effort) -> 
     let records = Records::of(site);
     let from = records.get(from.0, from.1)?;
     let source = from.address()?;
-    let target = match to.parse() {
-        Ok(address) => address,
-        Err(_) => {
-            let (namespace, name) = split(to, &from.namespace);
-            records.get(namespace, name)?.address()?
-        }
+    let target = if let Ok(address) = to.parse() {
+        address
+    } else {
+        let (namespace, name) = split(to, &from.namespace);
+        records.get(namespace, name)?.address()?
     };
     let verdict = policy::ask(site, source, target).await?;
     if !site.carries_packets() {

@@ -1,4 +1,4 @@
-//! A timeline as the trace files that Perfetto (ui.perfetto.dev) and chrome://tracing open, and back: a process a group, a
+//! A timeline as the trace files that Perfetto (ui.perfetto.dev) and <chrome://tracing> open, and back: a process a group, a
 //! thread a lane's row. What is read is what was written; anything else is refused, never guessed.
 
 use std::collections::BTreeMap;
@@ -112,7 +112,7 @@ fn thread(lane: usize, row: u32) -> u64 {
     lane as u64 * u64::from(MAX_ROWS) + u64::from(row) + 1
 }
 
-fn name_of<T: PartialEq>(names: &[(T, &'static str)], what: T) -> &'static str {
+fn name_of<T: PartialEq + Copy>(names: &[(T, &'static str)], what: T) -> &'static str {
     names.iter().find(|(known, _)| *known == what).map_or("", |(_, name)| name)
 }
 

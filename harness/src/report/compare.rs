@@ -224,6 +224,8 @@ fn missing(one: &Results, other: &Results) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::super::record::tests::{TOO_FAST, one};
     use super::*;
 
@@ -244,10 +246,10 @@ mod tests {
     #[test]
     fn what_broke_is_told_with_its_reason_and_the_same_the_other_way_round_is_fixed() {
         let (good, bad) = (one("", 1).1, one(TOO_FAST, 1).1);
-        let worse = compared(&[good.clone()], &[bad.clone()]);
+        let worse = compared(from_ref(&good), from_ref(&bad));
         assert!(worse.worse && worse.broke[0].reason.contains("p99 of ADD"), "{worse:?}");
         assert!(worse.lines().iter().any(|line| line.starts_with("broke      theme/mine seed 1: latency")));
-        let better = compared(&[bad.clone()], &[good.clone()]);
+        let better = compared(from_ref(&bad), from_ref(&good));
         assert!(!better.worse && better.fixed.len() == 1 && better.broke.is_empty(), "{better:?}");
         assert!(compared(&[], &[bad]).worse && !compared(&[], &[good]).worse);
     }
@@ -255,7 +257,7 @@ mod tests {
     #[test]
     fn runs_that_are_gone_and_coverage_that_is_lost_are_worse() {
         let (one, mut other) = (one("", 1).1, one("", 2).1);
-        let gone = compared(&[one.clone(), other.clone()], &[one.clone()]);
+        let gone = compared(&[one.clone(), other.clone()], from_ref(&one));
         assert_eq!((gone.worse, gone.gone), (true, vec!["theme/mine seed 2".to_owned()]));
         other.coverage.entry("vrs.slow".to_owned()).or_default().insert("GC".to_owned(), 2);
         let before = [one.clone(), other.clone()];
@@ -267,16 +269,17 @@ mod tests {
     #[test]
     fn a_scenario_that_takes_longer_than_is_tolerated_is_worse_and_one_that_takes_a_little_longer_is_not() {
         let run = one("", 1).1;
-        let slowed = |times: f64| {
-            let mut slow = run.clone();
-            let latency = slow.latency.get_mut("ADD").unwrap();
-            latency.max_ms *= times;
-            latency.buckets = vec![((latency.max_ms * 1000.0) as u64, 1)];
-            compared(&[run.clone()], &[slow])
+        let taking = |percent: u64| {
+            let mut other = run.clone();
+            let latency = other.latency.get_mut("ADD").unwrap();
+            let longest = latency.buckets.last().unwrap().0 * percent / 100;
+            latency.buckets = vec![(longest, 1)];
+            latency.max_ms *= f64::from(u32::try_from(percent).unwrap()) / 100.0;
+            compared(from_ref(&run), &[other])
         };
-        assert!(!slowed(1.05).worse);
-        let slower = slowed(2.0);
-        assert_eq!((slower.worse, slower.slower.len()), (true, 1));
-        assert!(slower.lines().iter().any(|line| line.starts_with("slower     p99 of ADD in theme/mine: ")));
+        assert!(!taking(105).worse);
+        let slow = taking(200);
+        assert_eq!((slow.worse, slow.slower.len()), (true, 1));
+        assert!(slow.lines().iter().any(|line| line.starts_with("slower     p99 of ADD in theme/mine: ")));
     }
 }

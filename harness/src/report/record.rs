@@ -126,7 +126,7 @@ impl Record {
             scenario: report.scenario.clone(),
             title: report.title.clone(),
             seed: report.seed,
-            world: if report.is_real { "host" } else { "sim" }.to_owned(),
+            world: report.world.to_owned(),
             verdict,
             pods: report.pods,
             adds: report.adds,

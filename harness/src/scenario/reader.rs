@@ -331,7 +331,7 @@ impl<'a> Reader<'a> {
             return Err(self.at(value, format!("{key} must have from 1 to {longest} numbers")));
         }
         let mut numbers = BTreeSet::new();
-        for entry in list.iter() {
+        for entry in list {
             let number = whole(entry).ok_or_else(|| self.at(entry, "a whole number is expected"))?;
             self.within(key, entry, (number, number), (1, most))?;
             if !numbers.insert(number) {

@@ -128,15 +128,12 @@ pub(super) fn assign(
 
 fn mark(engine: &mut Engine, id: Uuid, holder: Option<Name>) {
     let Some(mut address) = engine.store.get(id).cloned() else { return };
-    match holder {
-        Some(holder) => {
-            address.set("assigned", true);
-            address.set("assignedToObjectType", holder);
-        }
-        None => {
-            address.values.remove("assigned");
-            address.values.remove("assignedToObjectType");
-        }
+    if let Some(holder) = holder {
+        address.set("assigned", true);
+        address.set("assignedToObjectType", holder);
+    } else {
+        address.values.remove("assigned");
+        address.values.remove("assignedToObjectType");
     }
     engine.store.replace(address);
 }
