@@ -53,10 +53,10 @@ fn a_pod_comes_is_looked_at_and_goes_by_processes_that_share_a_directory() {
         let told = says(&site, &["add", "web"]);
         assert!(told.starts_with("default/web runs on node-1 with 10.20.0."), "{told}");
         let db = json_of(&site, &["add", "db", "--label", "tier=back"]);
-        let text = |record: &Value, key: &str| record[key].as_str().unwrap().to_owned();
-        let (address, port) = (text(&db, "address"), text(&db, "port"));
-        site.assert_attached(&text(&db, "sandbox"), &port, &address).await;
-        let inside = run("ip", &["-n", &text(&db, "netns"), "-4", "address", "show", "dev", "eth0"]);
+        let member = |record: &Value, key: &str| record[key].as_str().unwrap().to_owned();
+        let (address, port) = (member(&db, "address"), member(&db, "port"));
+        site.assert_attached(&member(&db, "sandbox"), &port, &address).await;
+        let inside = run("ip", &["-n", &member(&db, "netns"), "-4", "address", "show", "dev", "eth0"]);
         assert!(inside.contains(&format!("inet {address}/24")), "{inside}");
         let told = kubectl(&site, &["get", "pods", "-l", "tier=back", "-o", "jsonpath={.items[*].status}"]);
         assert!(told.contains("Running") && told.contains(&address), "{told}");
@@ -83,7 +83,7 @@ fn a_pod_comes_is_looked_at_and_goes_by_processes_that_share_a_directory() {
         }
         site.assert_gone(&port).await;
         assert_eq!(kubectl(&site, &["get", "pods", "-o", "name"]), "");
-        assert!(!run("ip", &["netns", "list"]).contains(&text(&db, "netns")));
+        assert!(!run("ip", &["netns", "list"]).contains(&member(&db, "netns")));
         assert!(complains(&site, 2, &["del", "web"]).contains("harness pod add NAME"));
         let after = says(&site, &["trace", "web"]);
         assert!(after.contains(" ADD in ") && after.contains(" DEL in "), "{after}");
@@ -141,8 +141,8 @@ fn echoes_pass_between_nodes_where_the_policy_lets_them_and_what_decides_is_name
         let site = Site::emulated_with(&["--dataplane", "--nodes", "2"]);
         says(&site, &["add", "web"]);
         says(&site, &["add", "db", "--node", "node-2"]);
-        let text = says(&site, &["ping", "db", "web"]);
-        assert!(text.contains("allowed") && text.contains("the default of \"Allow all egress\""), "{text}");
+        let echo = says(&site, &["ping", "db", "web"]);
+        assert!(echo.contains("allowed") && echo.contains("the default of \"Allow all egress\""), "{echo}");
         let ping = ["ping", "web", "db", "--timeout", "500ms", "--json"];
         let told: Value = serde_json::from_slice(&pod(&site, &ping).stdout).unwrap();
         assert_eq!((&told["sent"], &told["answered"], &told["agrees"]), (&json!(3), &json!(3), &json!(true)));

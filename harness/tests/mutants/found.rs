@@ -9,7 +9,7 @@ pub(super) struct Found {
     /// What was wrong.
     pub(super) bug: String,
     /// What found it.
-    pub(super) found_by: String,
+    pub(super) finder: String,
     /// What keeps it away: `FILE::TEST`.
     pub(super) test: String,
 }
@@ -19,8 +19,8 @@ pub(super) fn found() -> Vec<Found> {
     let table: toml::Table = include_str!("found.toml").parse().unwrap();
     let bugs = table["bug"].as_array().unwrap();
     let one = |bug: &toml::Value| {
-        let text = |key: &str| bug.get(key).and_then(toml::Value::as_str).expect(key).to_owned();
-        Found { bug: text("bug"), found_by: text("found_by"), test: text("test") }
+        let value = |key: &str| bug.get(key).and_then(toml::Value::as_str).expect(key).to_owned();
+        Found { bug: value("bug"), finder: value("found_by"), test: value("test") }
     };
     bugs.iter().map(one).collect()
 }
@@ -28,6 +28,6 @@ pub(super) fn found() -> Vec<Found> {
 /// Fails where a test that is named `FILE::TEST` is not there.
 pub(super) fn check_test(top: &Path, whose: &str, test: &str) {
     let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("{whose}: {test} names no test"));
-    let text = fs::read_to_string(top.join(file)).unwrap_or_else(|error| panic!("{whose}: {file}: {error}"));
-    assert!(text.contains(&format!("fn {name}(")), "{whose}: {file} has no test {name}");
+    let content = fs::read_to_string(top.join(file)).unwrap_or_else(|error| panic!("{whose}: {file}: {error}"));
+    assert!(content.contains(&format!("fn {name}(")), "{whose}: {file} has no test {name}");
 }

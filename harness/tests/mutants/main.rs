@@ -134,7 +134,7 @@ fn every_bug_that_was_found_has_its_regression_test() {
     let found = found();
     assert!(found.len() >= 20, "{}", found.len());
     for bug in found {
-        assert!(!bug.bug.is_empty() && !bug.found_by.is_empty(), "{bug:?}");
+        assert!(!bug.bug.is_empty() && !bug.finder.is_empty(), "{bug:?}");
         check_test(&top(), &bug.bug, &bug.test);
     }
 }
@@ -187,7 +187,7 @@ fn table(library: &BTreeMap<String, Scenario>, caught: &[BTreeSet<String>]) -> S
          | bug | found by | regression test |\n|---|---|---|\n",
     );
     for bug in found() {
-        writeln!(text, "| {} | {} | `{}` |", bug.bug, bug.found_by, bug.test).unwrap();
+        writeln!(text, "| {} | {} | `{}` |", bug.bug, bug.finder, bug.test).unwrap();
     }
     text
 }
