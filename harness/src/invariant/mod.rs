@@ -2,7 +2,7 @@
 //! was told; it never asks the plugin and repeats none of its rules. Their names are an interface: reports show them. An
 //! invariant is a file and a line in [`ALL`], and says when it is looked at: after each event, or at the end of each call.
 //!
-//! After an event only what it touched is looked at, so that its cost does not grow with node or cluster; [`check_all`] looks
+//! After an event only what it touched is looked at, so that its cost does not grow with node or cluster; `check_all` looks
 //! at everything, and must find the same.
 
 mod agreement;
