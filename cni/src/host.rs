@@ -74,6 +74,13 @@ pub trait Log: Send + Sync {
 pub trait Clock: Send + Sync {
     /// How long ago 1970-01-01T00:00:00Z was.
     fn now(&self) -> Duration;
+
+    /// Which bug of the original there is again, by its name. It is handed down here because whoever wraps the seams of a
+    /// process hands on its clock as it is.
+    #[cfg(feature = "mutants")]
+    fn mutant(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A byte stream to the VRS.

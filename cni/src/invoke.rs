@@ -94,7 +94,12 @@ pub async fn invoke(host: &Host, invocation: Invocation) -> Outcome {
     let version = request.network.version.clone();
     match carry_out(host, orchestrator, &node, &request, started).await {
         Ok(answer) => Outcome::printed(answer.as_ref()),
-        Err(error) => Outcome::failed(&error, &version),
+        Err(error) => {
+            mutant!(host, "B18" => if error.code() == 11 {
+                return Outcome { stdout: Vec::new(), stderr: Some(crate::mutants::MARK.to_owned()), exit_code: 1 };
+            });
+            Outcome::failed(&error, &version)
+        }
     }
 }
 
@@ -119,6 +124,7 @@ async fn carry_out(
         Command::Add | Command::Del | Command::Check => identity(orchestrator, request).map(Some),
         Command::Gc | Command::Status | Command::Version => Ok(None),
     };
+    mutant!(host, "B8", let whose = crate::mutants::of_infra_container(whose, request));
     let log = CallLog::new(host, node, request, whose.as_ref().ok().and_then(Option::as_ref), started);
     let result = match &whose {
         Ok(whose) => perform(host, orchestrator, node, request, whose.as_ref(), &log, started).await,
@@ -145,6 +151,9 @@ async fn perform(
         Command::Gc => GC_BUDGET,
         Command::Check | Command::Status | Command::Version => LOOK_BUDGET,
     };
+    mutant!(host, "B1" | "B14", let budget = crate::mutants::FOREVER);
+    let version = request.network.version.as_str();
+    mutant!(host, "B12", let version = "0.2.0");
     let call = Call {
         host,
         orchestrator,
@@ -158,14 +167,12 @@ async fn perform(
     let verb = async {
         match request.command {
             // Boxed: what one verb needs while it works is not moved about with every other.
-            Command::Add => {
-                Box::pin(attach::add(&call)).await.map(|done| Some(result(&done, &request.network.version)))
-            }
+            Command::Add => Box::pin(attach::add(&call)).await.map(|done| Some(result(&done, version))),
             Command::Del => Box::pin(attach::del(&call)).await.map(|()| None),
             Command::Check => Box::pin(attach::check(&call)).await.map(|()| None),
             Command::Gc => Box::pin(attach::gc(&call)).await.map(|()| None),
             Command::Status => attach::status(&call).await.map(|()| None),
-            Command::Version => Ok(Some(versions(&request.network.version))),
+            Command::Version => Ok(Some(versions(version))),
         }
     };
     timeout_at(call.deadline + GRACE, verb).await.unwrap_or_else(|_| {

@@ -1,5 +1,8 @@
 //! The Nuage CNI plugin as a library: the shipped binaries and the simulation run the code in here.
 
+#[macro_use]
+mod mutants;
+
 pub mod attach;
 #[cfg(feature = "audit")]
 pub mod audit;

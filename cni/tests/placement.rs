@@ -189,7 +189,8 @@ async fn a_pod_that_was_made_again_under_its_name_is_not_taken_for_the_one_that_
     let mut environment = node.environment("ADD", &web);
     let arguments = environment["CNI_ARGS"].replace(POD_UID, "5f0c0a52-0000-4000-8000-000000000002");
     environment.insert("CNI_ARGS".to_owned(), arguments);
-    let add = || node.invoke_as(Orchestrator::Kubernetes, &Process::sound(), environment.clone(), &network);
+    let sound = Process::sound();
+    let add = || node.invoke_as(Orchestrator::Kubernetes, &sound, environment.clone(), &network);
     let outcome = add().await.unwrap();
     assert_eq!(code(&outcome), 102, "{:?}", outcome.stderr);
     assert_eq!(node.left(), [""; 0]);

@@ -77,6 +77,25 @@ async fn a_quiet_watch_gets_bookmarks_and_ends_when_its_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_watches_one_node_keeps_up_with_the_version_however_much_happens_on_others() {
+    let kube = kube();
+    let path = "/api/v1/pods?watch=true&allowWatchBookmarks=true&fieldSelector=spec.nodeName%3Dnode-1";
+    let (_, mut body) = get(&kube, path).await;
+    kube.create(pod("a", "node-1")).unwrap();
+    kube.create(pod("b", "node-2")).unwrap();
+    // More than is remembered.
+    for number in 0..5000 {
+        kube.update("Pod", "default", "b", |pod| pod["status"]["number"] = json!(number)).unwrap();
+    }
+    assert_eq!(event(&mut body).await.unwrap()["object"]["metadata"]["name"], "a");
+    let bookmark = event(&mut body).await.unwrap();
+    assert_eq!(bookmark["type"], "BOOKMARK");
+    let version = bookmark["object"]["metadata"]["resourceVersion"].as_str().unwrap();
+    let (status, _) = get(&kube, &format!("{path}&resourceVersion={version}")).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_version_that_is_forgotten_is_gone() {
     let kube = kube();
     for _ in 0..5000 {

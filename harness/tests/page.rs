@@ -181,7 +181,9 @@ fn large(directory: &Path, count: u64) -> Results {
     let mut records: Vec<Record> =
         (0..2000).map(|seed| Record { seed, trace: None, ..record.clone() }).collect();
     records[0] = record;
-    records.iter().for_each(|record| written.add(record).unwrap());
+    for record in &records {
+        written.add(record).unwrap();
+    }
     let results = Results::of(records);
     written.finish(&results).unwrap();
     results

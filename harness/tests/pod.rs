@@ -50,8 +50,8 @@ fn a_pod_comes_is_looked_at_and_goes_by_processes_that_share_a_directory() {
     isolated(|| async {
         let site = Site::emulated();
         assert!(says(&site, &["list"]).contains("no pods"));
-        let text = says(&site, &["add", "web"]);
-        assert!(text.starts_with("default/web runs on node-1 with 10.20.0."), "{text}");
+        let told = says(&site, &["add", "web"]);
+        assert!(told.starts_with("default/web runs on node-1 with 10.20.0."), "{told}");
         let db = json_of(&site, &["add", "db", "--label", "tier=back"]);
         let text = |record: &Value, key: &str| record[key].as_str().unwrap().to_owned();
         let (address, port) = (text(&db, "address"), text(&db, "port"));

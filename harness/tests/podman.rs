@@ -149,7 +149,7 @@ async fn attached() {
     assert_eq!(inspected, "10.20.0.77");
 
     // What is running when the switch is asked for the impossible is told so, and nothing of it is left.
-    let taken = ["--network", "nuage:ip=10.20.0.77"];
+    let taken = ["--network", "nuage:ip=10.20.0.77", "--cgroup-parent", &podman.cgroup];
     let words = [&["run", "--rm", "--name", "twin"][..], &taken, &[IMAGE, "/bin/busybox", "true"]].concat();
     let refused = podman.call(&words);
     assert!(!refused.status.success(), "{}", show(&refused));

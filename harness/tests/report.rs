@@ -107,7 +107,9 @@ fn members(value: &Value, path: &str, found: &mut std::collections::BTreeSet<Str
             }
         }
         Value::Array(elements) => {
-            elements.iter().for_each(|element| members(element, &format!("{path}[]"), found));
+            for element in elements {
+                members(element, &format!("{path}[]"), found);
+            }
         }
         _ => {}
     }
@@ -120,7 +122,7 @@ fn members(value: &Value, path: &str, found: &mut std::collections::BTreeSet<Str
 
 #[test]
 fn the_reference_of_results_json_has_every_field_that_there_is_and_no_other() {
-    use nuage_harness::report::record::Violation;
+    use nuage_harness::report::record::{Varied, Violation};
     use nuage_harness::report::results::Results;
     use nuage_harness::world::sim::difference::Difference;
 
@@ -137,6 +139,7 @@ fn the_reference_of_results_json_has_every_field_that_there_is_and_no_other() {
         events: 1,
         difference,
     });
+    results.runs[0].varied = Some(Varied { key: text(), unit: text(), value: 1.0 });
     let mut found = std::collections::BTreeSet::new();
     members(&serde_json::to_value(&results).unwrap(), "", &mut found);
     found.remove("summary");

@@ -136,6 +136,34 @@ async fn a_server_without_monitor_cond_gets_monitor_and_the_rows_are_selected_he
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_whose_rows_were_handed_over_tells_each_change_without_what_was_before() {
+    let (client, mut peer) = Peer::new();
+    let uuid = "00000000-0000-0000-0000-000000000001";
+    let script = async {
+        let Message::Request { params, id, .. } = peer.receive().await else { panic!("a request") };
+        let initial = json!({"T": {uuid: {"new": {"x": 1}}}});
+        peer.send(&json!({"id": id, "result": initial, "error": null})).await;
+        for change in [json!({"old": {"x": 1}, "new": {"x": 2}}), json!({"old": {"x": 2}})] {
+            let params = json!([params[1], {"T": {uuid: change}}]);
+            peer.send(&json!({"id": null, "method": "update", "params": params})).await;
+        }
+    };
+    let watch = async {
+        let table = MonitorTable::new("T", &["x"]);
+        let mut monitor = client.monitor("db", vec![table], PATIENCE).await.unwrap();
+        let rows: Vec<Value> = monitor.hand_over().into_values().map(|row| row["x"].clone()).collect();
+        assert_eq!((rows, monitor.rows().len()), (vec![json!(1)], 0));
+        for after in [Some(json!(2)), None] {
+            let changes = monitor.next().await.unwrap();
+            assert_eq!((changes.len(), &changes[0].old), (1, &None));
+            assert_eq!(changes[0].new.as_ref().map(|row| row["x"].clone()), after);
+        }
+        assert!(monitor.rows().is_empty());
+    };
+    tokio::join!(watch, script);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_message_ends_the_connection_with_its_reason() {
     let (client, mut peer) = Peer::new();
     let script = async {

@@ -58,6 +58,7 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
     call.log.phase("look", looking);
     let plan = plan(&situation);
     if plan == Plan::LeaveAlone {
+        mutant!(call.host, "B9" => call.host.links.delete(&identity.port_name).await?);
         return Err(Error::Exists { ifname: identity.ifname.clone() });
     }
     journal.exhume(&identity.port_name)?;
@@ -94,6 +95,7 @@ pub async fn add(call: &Call<'_>) -> Result<Attachment, Error> {
         let begun = Instant::now();
         let taken = unless_overtaken(&journal, identity, progress.take(&journal, step)).await;
         if let Err(error) = taken {
+            mutant!(call.host, "B2" => if step >= Step::CreateRows { return Err(error) });
             let tell = if progress.asked { step.undo().tell } else { owed_before };
             undo(call, &journal, &progress.record, Scope { tell, ..step.undo() }).await;
             return Err(error);

@@ -28,6 +28,7 @@ pub async fn del(call: &Call<'_>) -> Result<(), Error> {
         Err(Error::Io { .. }) => None,
         Err(error) => return Err(error),
     };
+    mutant!(call.host, "B4" => if !crate::mutants::has_one_port(call, asked, patience).await { return Ok(()) });
     let entry = journal.load(&asked.port_name).unwrap_or(Entry::Unreadable);
     let (was_there, unreadable) = (entry != Entry::Absent, entry == Entry::Unreadable);
     let buried = journal.is_buried(&asked.port_name);
@@ -49,6 +50,10 @@ pub async fn del(call: &Call<'_>) -> Result<(), Error> {
         tell => tell,
     };
     let tell = tell.unless_others(&journal, &record);
+    mutant!(call.host, "B5", let tell = match tell {
+        Tell::No => Tell::No,
+        _ => crate::mutants::tell_first(call, &record).await.map(|()| Tell::No)?,
+    });
     let left = teardown(call, &record, Scope::local_and(tell), deadline).await;
     let told = left.monitor.is_none() && !left.unsure;
     if told && (was_there || left.found_rows) {
@@ -56,6 +61,7 @@ pub async fn del(call: &Call<'_>) -> Result<(), Error> {
         // this costs a notice too many.
         let _ = journal.bury(&record.port_name);
     }
+    mutant!(call.host, "B6" => return journal.remove(&record.port_name));
     settle(&journal, &record, &left);
     if left.is_complete() {
         debts::deliver(call, &journal, &record.port_name).await;

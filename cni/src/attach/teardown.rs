@@ -231,6 +231,7 @@ async fn delete_links(call: &Call<'_>, names: &BTreeSet<String>, deadline: Insta
 async fn tell(call: &Call<'_>, identity: &Identity, deadline: Instant) -> Result<(), Error> {
     let Some(pod) = &identity.pod else { return Ok(()) };
     let patience = deadline.min(Instant::now() + MONITOR_PATIENCE);
+    mutant!(call.host, "B14", let patience = deadline);
     let told = timeout_at(patience, notify_deleted(call, pod)).await;
     told.unwrap_or_else(|_| Err(too_late("telling the monitor")))
 }

@@ -94,6 +94,7 @@ impl Hands<'_> {
         };
         let Again { facts, pod, silence } = self.look_again(subject).await;
         let again = judge(facts);
+        mutant!(self.host, "A2" | "A6", let again = subject.judgement);
         if !matches!(again.verdict, Verdict::Candidate | Verdict::Release) {
             return silence.map_or(Outcome::Spared(again.reason), Outcome::Unconfirmed);
         }

@@ -14,6 +14,8 @@ pub mod kubernetes;
 pub mod ledger;
 pub mod mesos;
 pub mod metrics;
+#[cfg(feature = "mutants")]
+mod mutants;
 pub mod news;
 pub mod node_name;
 mod peer;
@@ -138,6 +140,9 @@ impl Auditor {
         let vrs = Vrs::connect_once(&self.call(&host, &node, &request, &log, deadline), deadline).await?;
         let observation = self.observe(&vrs).await?;
         let (subjects, foreign) = subjects(&observation);
+        mutant!(host, "A1" => mutants::take_strangers(&vrs, &observation).await);
+        mutant!(host, "A2", let subjects = mutants::condemn_namesakes(subjects));
+        mutant!(host, "A6", let subjects = mutants::believe_an_empty_list(subjects, &observation));
         let mut ledger =
             self.unsaved.clone().unwrap_or_else(|| Ledger::load(&*self.host.files, &node.state_dir));
         self.note(&mut ledger, &subjects, observation.testimony.runtimes_silence().is_some());
@@ -228,6 +233,7 @@ impl Auditor {
             Err(error) => Word::Silent(format!("the kernel does not tell its links: {error}")),
         };
         let testimony = self.containers.observe().await;
+        mutant!(self.host, "A7", let testimony = mutants::hear_nobody(testimony));
         let namespaces = self.namespaces(&entries, &links, &testimony).await;
         Ok(Observation {
             orchestrator: self.orchestrator,
@@ -303,6 +309,7 @@ impl Auditor {
     ) {
         let present: BTreeSet<&String> = subjects.iter().map(|subject| &subject.identity.port_name).collect();
         self.debts.retain(|port, _| present.contains(port));
+        mutant!(self.host, "A4" => if report.foreign.switch_ports > 0 { return });
         let steps = plan.restore.iter().chain(&plan.release);
         for subject in steps.filter_map(|index| subjects.get(*index)) {
             let port = &subject.identity.port_name;

@@ -106,6 +106,7 @@ impl Vrs {
                 "is Open vSwitch running, and is vrsendpoint in nuage-cni.yaml its socket?".to_owned(),
             ),
         };
+        mutant!(host, "B1" => crate::mutants::connect_for_ever(host, endpoint).await);
         let connected = timeout_at(deadline, host.switch.connect(endpoint)).await;
         let stream = connected
             .map_err(|_| unreachable("no answer in time".to_owned()))?

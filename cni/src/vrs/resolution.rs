@@ -122,6 +122,9 @@ pub async fn wait(
         |details: String| Error::Unresolved { port: name.to_owned(), seconds: limit.as_secs(), details };
     let mut watch = watch;
     let mut lost = false;
+    mutant!(call.host, "B3" => watch = miss_what_was_said(call, vrs, name, deadline).await?);
+    mutant!(call.host, "B22" => if let Some(watch) = &mut watch
+        && let Ok(Some(anything)) = timeout_at(deadline, watch.take_anything()).await { return Ok(anything) });
     loop {
         let outcome = match &mut watch {
             Some(watch) => timeout_at(deadline, watch.follow(needs_ipv6)).await,
@@ -159,6 +162,41 @@ async fn resume(call: &Call<'_>, vrs: &Vrs, name: &str, deadline: Instant) -> Re
     let Ok(connected) = Vrs::connect_once(call, deadline).await else { return Ok(None) };
     let watch = Watch::begin(&Vrs { ipv6: vrs.ipv6, ..connected }, name).await?;
     Ok(watch.map(|watch| Watch { seen: true, ..watch }))
+}
+
+/// B3: whoever listens only once the row has been made misses what was said of it before.
+#[cfg(feature = "mutants")]
+async fn miss_what_was_said(
+    call: &Call<'_>,
+    vrs: &Vrs,
+    name: &str,
+    deadline: Instant,
+) -> Result<Option<Watch>, Error> {
+    let Some(mut watch) = resume(call, vrs, name, deadline).await? else { return Ok(None) };
+    let said =
+        watch.monitor.rows().values().next().is_some_and(|row| !matches!(read(row, false), Answer::NotYet));
+    if said {
+        let _ = timeout_at(deadline, watch.monitor.next()).await;
+    }
+    Ok(Some(watch))
+}
+
+#[cfg(feature = "mutants")]
+impl Watch {
+    /// B22: any address counts, 0.0.0.0 too.
+    async fn take_anything(&mut self) -> Option<Resolution> {
+        loop {
+            let row = self.monitor.rows().values().next();
+            let column = |name: &str| row.and_then(|row| row.get(name)?.as_str()?.parse::<Ipv4Addr>().ok());
+            if let (Some(address), Some(mask), Some(gateway)) =
+                (column("ip_addr"), column("subnet_mask"), column("gateway"))
+            {
+                let address = Ipv4Net::with_netmask(address, mask).ok()?;
+                return Some(Resolution { address, gateway, ipv6: None });
+            }
+            self.monitor.next().await.ok()?;
+        }
+    }
 }
 
 /// Why nobody answered, as far as the switch can tell.

@@ -2,6 +2,8 @@
 //! services, network policies and events with get, list, watch, create, update, patch and delete. Runs no pod, forwards nothing.
 
 mod discovery;
+mod feeds;
+mod kept;
 mod protobuf;
 mod request;
 mod selector;
@@ -20,7 +22,6 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::tally::{Seen, Tally};
 pub use status::Status;
 use store::{Key, Resource, Store};
 
@@ -34,8 +35,6 @@ pub struct Kube(Arc<Shared>);
 struct Shared {
     store: Mutex<Store>,
     tokens: Mutex<BTreeSet<String>>,
-    /// The version of the last change, for those who watch.
-    changed: Tally,
     clock: Clock,
     entropy: Entropy,
 }
@@ -49,13 +48,7 @@ impl std::fmt::Debug for Kube {
 impl Kube {
     /// A cluster without nodes, with the namespaces `default` and `kube-system`.
     pub fn new(clock: Clock, entropy: Entropy) -> Self {
-        let shared = Shared {
-            store: Mutex::default(),
-            tokens: Mutex::default(),
-            changed: Tally::default(),
-            clock,
-            entropy,
-        };
+        let shared = Shared { store: Mutex::default(), tokens: Mutex::default(), clock, entropy };
         let kube = Self(Arc::new(shared));
         for name in ["default", "kube-system"] {
             // Cannot fail: nothing is there yet.
@@ -82,17 +75,8 @@ impl Kube {
         self.0.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn subscribe(&self) -> Seen {
-        self.0.changed.subscribe()
-    }
-
     fn put(&self, key: Key, object: Option<Value>) -> Arc<Value> {
-        let mut store = self.store();
-        let put = store.put(key, object);
-        let version = store.version();
-        drop(store);
-        self.0.changed.set(version);
-        put.unwrap_or_default()
+        Arc::new(self.store().put(key, object).unwrap_or_default())
     }
 
     /// Makes an object, as POST does.
@@ -165,9 +149,10 @@ impl Kube {
         }
         let store = self.store();
         let services = store.list(Resource::Services, None, None);
-        let taken: BTreeSet<&str> =
-            services.filter_map(|service| service["spec"]["clusterIP"].as_str()).collect();
-        let free = SERVICES.hosts().map(|host| host.to_string()).find(|host| !taken.contains(host.as_str()));
+        let taken: BTreeSet<String> = services
+            .filter_map(|service| service.read()["spec"]["clusterIP"].as_str().map(str::to_owned))
+            .collect();
+        let free = SERVICES.hosts().map(|host| host.to_string()).find(|host| !taken.contains(host));
         let free = free.ok_or_else(|| Status::invalid("spec.clusterIP: no address is free"))?;
         drop(store);
         if !service["spec"].is_object() {
@@ -183,7 +168,7 @@ impl Kube {
     /// # Errors
     /// [`Status`] of reason `NotFound`.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Arc<Value>, Status> {
-        self.store().get(&key(kind, namespace, name)?).cloned()
+        self.store().get(&key(kind, namespace, name)?).map(|object| Arc::new(object.read()))
     }
 
     /// Changes an object; `change` gets it as it is.
@@ -198,7 +183,7 @@ impl Kube {
         change: impl FnOnce(&mut Value),
     ) -> Result<Arc<Value>, Status> {
         let key = key(kind, namespace, name)?;
-        let mut object = Value::clone(self.store().get(&key)?);
+        let mut object = self.store().get(&key)?.read();
         change(&mut object);
         Ok(self.put(key, Some(object)))
     }
@@ -211,7 +196,7 @@ impl Kube {
         let key = key(kind, namespace, name)?;
         let object = self.store().get(&key)?.clone();
         self.put(key, None);
-        Ok(object)
+        Ok(Arc::new(object.read()))
     }
 
     /// Now, as the API writes it.

@@ -12,6 +12,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::kept::Kept;
 use super::selector::Selector;
 use super::status::Status;
 use super::store::{Key, NETWORKING, Resource};
@@ -154,7 +155,7 @@ fn list(
     let store = kube.store();
     let found = |limit: usize| -> Vec<Value> {
         let objects = store.list(resource, namespace.as_deref(), selector.node());
-        objects.filter(|object| selector.matches(object)).take(limit).cloned().collect()
+        objects.map(Kept::read).filter(|object| selector.matches(object)).take(limit).collect()
     };
     if watches {
         if let Some(version) = asked {
@@ -258,11 +259,12 @@ fn read(kube: &Kube, key: &Key, headers: &HeaderMap) -> Answer {
     let object = kube.store().get(key)?.clone();
     let tables = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(table::wanted);
     if tables {
+        let object = object.read();
         let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-        return Ok(Json(table::table(key.0, std::slice::from_ref(&*object), &metadata, kube.0.clock.now()))
+        return Ok(Json(table::table(key.0, std::slice::from_ref(&object), &metadata, kube.0.clock.now()))
             .into_response());
     }
-    Ok(Json(&*object).into_response())
+    Ok(text(&object))
 }
 
 async fn delete_global(State(kube): State<Kube>, Path((resource, name)): Path<(String, String)>) -> Answer {
@@ -279,7 +281,12 @@ async fn delete_one(
 fn remove(kube: &Kube, key: Key) -> Answer {
     let object = kube.store().get(&key)?.clone();
     kube.put(key, None);
-    Ok(Json(&*object).into_response())
+    Ok(text(&object))
+}
+
+/// An object as it is kept.
+fn text(object: &Kept) -> Response {
+    ([(CONTENT_TYPE, "application/json")], object.text().to_owned()).into_response()
 }
 
 async fn put_global(
@@ -334,7 +341,7 @@ async fn patch_status(
 /// made stays, and the status changes through its own path only.
 fn change(kube: &Kube, key: Key, method: &Method, body: &[u8], status: bool) -> Answer {
     let given = object(body)?;
-    let old = Value::clone(kube.store().get(&key)?);
+    let old = kube.store().get(&key)?.read();
     let expected = given["metadata"]["resourceVersion"].as_str();
     if expected.is_some_and(|expected| Some(expected) != old["metadata"]["resourceVersion"].as_str()) {
         return Err(Status::conflict(key.0.name(), &key.2));

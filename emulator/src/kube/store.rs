@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::feeds::Feeds;
+use super::kept::Kept;
 use super::status::Status;
 
 /// How many changes are remembered. Who watches from an older version has to list again (410).
-const HISTORY: usize = 4096;
+pub(super) const HISTORY: usize = 4096;
 
 /// The group of network policies, and the version of it.
 pub(super) const NETWORKING: &str = "networking.k8s.io/v1";
@@ -92,22 +94,20 @@ pub(super) struct Change {
     pub(super) version: u64,
     pub(super) key: Key,
     /// Before and after, so that each watcher can tell whether an object entered or left its selection.
-    pub(super) old: Option<Arc<Value>>,
-    pub(super) new: Option<Arc<Value>>,
+    pub(super) old: Option<Kept>,
+    pub(super) new: Option<Kept>,
 }
 
 /// All objects. Never changed in place: history, watchers and readers share them.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    objects: BTreeMap<Key, Arc<Value>>,
+    objects: BTreeMap<Key, Kept>,
     /// Pods by node: a list for one node must not look at the pods of five thousand.
     by_node: BTreeMap<String, BTreeSet<Key>>,
-    history: VecDeque<Change>,
+    history: VecDeque<Arc<Change>>,
+    /// Those who watch.
+    pub(super) feeds: Feeds,
     version: u64,
-}
-
-fn node(object: &Value) -> Option<&str> {
-    object["spec"]["nodeName"].as_str().filter(|name| !name.is_empty())
 }
 
 impl Store {
@@ -116,7 +116,7 @@ impl Store {
         self.version
     }
 
-    pub(super) fn get(&self, key: &Key) -> Result<&Arc<Value>, Status> {
+    pub(super) fn get(&self, key: &Key) -> Result<&Kept, Status> {
         self.objects.get(key).ok_or_else(|| Status::not_found(key.0.name(), &key.2))
     }
 
@@ -126,70 +126,73 @@ impl Store {
         resource: Resource,
         namespace: Option<&'a str>,
         node: Option<&str>,
-    ) -> Box<dyn Iterator<Item = &'a Value> + 'a> {
+    ) -> Box<dyn Iterator<Item = &'a Kept> + 'a> {
         let wanted =
             move |key: &Key| key.0 == resource && namespace.is_none_or(|namespace| key.1 == namespace);
         if let (Resource::Pods, Some(node)) = (resource, node) {
             let Some(keys) = self.by_node.get(node) else { return Box::new(std::iter::empty()) };
             return Box::new(
-                keys.iter()
-                    .filter(move |key| wanted(key))
-                    .filter_map(|key| self.objects.get(key).map(|object| &**object)),
+                keys.iter().filter(move |key| wanted(key)).filter_map(|key| self.objects.get(key)),
             );
         }
         let first = (resource, namespace.unwrap_or_default().to_owned(), String::new());
         Box::new(
-            self.objects.range(first..).take_while(move |(key, _)| wanted(key)).map(|(_, object)| &**object),
+            self.objects.range(first..).take_while(move |(key, _)| wanted(key)).map(|(_, object)| object),
         )
     }
 
     /// Makes room for one more event: the oldest goes.
     pub(super) fn make_room_for_event(&mut self) {
-        let version = |object: &Value| -> u64 {
-            object["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
-        };
         let first = (Resource::Events, String::new(), String::new());
         let events = || self.objects.range(first.clone()..).take_while(|(key, _)| key.0 == Resource::Events);
         if events().count() >= MOST_EVENTS
-            && let Some((oldest, _)) = events().min_by_key(|(_, event)| version(event))
+            && let Some((oldest, _)) = events().min_by_key(|(_, event)| event.version())
         {
             let oldest = oldest.clone();
             self.put(oldest, None);
         }
     }
 
-    /// Puts an object in the place of what was there, or takes it away, and remembers the change.
-    pub(super) fn put(&mut self, key: Key, new: Option<Value>) -> Option<Arc<Value>> {
+    /// Puts an object in the place of what was there, or takes it away, and remembers the change. The object with its version.
+    pub(super) fn put(&mut self, key: Key, mut object: Option<Value>) -> Option<Value> {
         self.version += 1;
         let version = self.version;
-        let new = new.map(|mut object| {
+        let new = object.as_mut().map(|object| {
             object["metadata"]["resourceVersion"] = json!(version.to_string());
-            Arc::new(object)
+            Kept::new(object, version)
         });
         let old = match &new {
             Some(object) => self.objects.insert(key.clone(), object.clone()),
             None => self.objects.remove(&key),
         };
         if key.0 == Resource::Pods {
-            if let Some(keys) = old.as_deref().and_then(node).and_then(|node| self.by_node.get_mut(node)) {
+            if let Some(keys) = old.as_ref().and_then(Kept::node).and_then(|node| self.by_node.get_mut(node))
+            {
                 keys.remove(&key);
             }
-            if let Some(node) = new.as_deref().and_then(node) {
+            if let Some(node) = new.as_ref().and_then(Kept::node) {
                 self.by_node.entry(node.to_owned()).or_default().insert(key.clone());
             }
         }
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
-        self.history.push_back(Change { version, key, old, new: new.clone() });
-        new
+        let change = Arc::new(Change { version, key, old, new });
+        self.feeds.tell(&change);
+        self.history.push_back(change);
+        object
+    }
+
+    /// The answer to somebody who asks for more changes than are remembered.
+    pub(super) fn expired(&self, version: u64) -> Status {
+        Status::expired(version, self.history.front().map_or(self.version + 1, |change| change.version))
     }
 
     /// The changes after `version`, in their order.
-    pub(super) fn changes_after(&self, version: u64) -> Result<impl Iterator<Item = &Change>, Status> {
+    pub(super) fn changes_after(&self, version: u64) -> Result<impl Iterator<Item = &Arc<Change>>, Status> {
         let oldest = self.history.front().map_or(self.version + 1, |change| change.version);
         if version + 1 < oldest || version > self.version {
-            return Err(Status::expired(version, oldest));
+            return Err(self.expired(version));
         }
         let skip = usize::try_from(version + 1 - oldest).unwrap_or(usize::MAX);
         Ok(self.history.iter().skip(skip))

@@ -8,14 +8,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::Stream;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::Kube;
+use super::feeds::Topic;
+use super::kept::Kept;
 use super::selector::Selector;
 use super::status::Status;
 use super::store::{Change, Resource};
 use super::table::table;
-use crate::tally::Seen;
 
 /// How long a watch lasts that names no time.
 const DEFAULT_DURATION: Duration = Duration::from_mins(30);
@@ -40,18 +42,26 @@ pub(super) struct Watch {
 impl Watch {
     /// The body of the response: one JSON object a line.
     pub(super) fn stream(self) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
-        let changed = self.kube.subscribe();
         let now = Instant::now();
         let duration = self.timeout.map_or(DEFAULT_DURATION, Duration::from_secs);
-        let lines = self.initial.iter().map(|object| self.line("ADDED", object)).collect();
-        let state = State {
-            lines,
-            changed,
-            end: now + duration,
-            bookmark: now + BOOKMARK_INTERVAL,
-            over: false,
-            watch: self,
-        };
+        let mut lines: VecDeque<Bytes> =
+            self.initial.iter().map(|object| self.line("ADDED", object)).collect();
+        let node = if self.resource == Resource::Pods { self.selector.node() } else { None };
+        let topic = (self.resource, node.map(str::to_owned));
+        let kube = self.kube.clone();
+        let mut store = kube.store();
+        let missed: Result<Vec<Bytes>, Status> = store
+            .changes_after(self.version)
+            .map(|changes| changes.filter_map(|change| self.event(change)).collect());
+        let over = missed.is_err();
+        lines.extend(missed.unwrap_or_else(|status| vec![self.error(&status)]));
+        let version = store.version();
+        let (number, wake) = store.feeds.open(topic.clone());
+        drop(store);
+        let subscription = Subscription { kube, topic, number, wake };
+        let watch = Self { initial: Vec::new(), version, ..self };
+        let bookmark = now + BOOKMARK_INTERVAL;
+        let state = State { watch, lines, subscription, end: now + duration, bookmark, over };
         futures_util::stream::unfold(state, |mut state| async move {
             let line = state.next().await?;
             Some((Ok(line), state))
@@ -59,17 +69,16 @@ impl Watch {
     }
 
     fn line(&self, kind: &str, object: &Value) -> Bytes {
-        let object = if self.tables && kind != "ERROR" {
+        let table = (self.tables && kind != "ERROR").then(|| {
             table(
                 self.resource,
                 std::slice::from_ref(object),
                 &json!({"resourceVersion": object["metadata"]["resourceVersion"]}),
                 self.kube.0.clock.now(),
             )
-        } else {
-            object.clone()
-        };
-        Bytes::from(format!("{}\n", json!({"type": kind, "object": object})))
+        });
+        let object = table.as_ref().unwrap_or(object);
+        Bytes::from(format!("{{\"object\":{object},\"type\":\"{kind}\"}}\n"))
     }
 
     fn event(&self, change: &Change) -> Option<Bytes> {
@@ -77,17 +86,18 @@ impl Watch {
         if *resource != self.resource || self.namespace.as_ref().is_some_and(|wanted| wanted != namespace) {
             return None;
         }
-        let selected =
-            |object: &Option<Arc<Value>>| object.as_ref().is_some_and(|object| self.selector.matches(object));
+        let selected = |object: &Option<Kept>| {
+            object.as_ref().map(Kept::read).filter(|object| self.selector.matches(object))
+        };
         match (selected(&change.old), selected(&change.new)) {
-            (false, true) => change.new.as_ref().map(|object| self.line("ADDED", object)),
-            (true, true) => change.new.as_ref().map(|object| self.line("MODIFIED", object)),
-            (true, false) => {
-                let mut gone = Value::clone(change.new.as_ref().or(change.old.as_ref())?);
+            (None, Some(new)) => Some(self.line("ADDED", &new)),
+            (Some(_), Some(new)) => Some(self.line("MODIFIED", &new)),
+            (Some(old), None) => {
+                let mut gone = change.new.as_ref().map_or(old, Kept::read);
                 gone["metadata"]["resourceVersion"] = json!(change.version.to_string());
                 Some(self.line("DELETED", &gone))
             }
-            (false, false) => None,
+            (None, None) => None,
         }
     }
 
@@ -104,10 +114,25 @@ impl Watch {
     }
 }
 
+/// A watcher's place among those who are told.
+struct Subscription {
+    kube: Kube,
+    topic: Topic,
+    number: u64,
+    wake: Arc<Notify>,
+}
+
+// A client leaves by dropping its body, whenever it likes.
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.kube.store().feeds.close(&self.topic, self.number);
+    }
+}
+
 struct State {
     watch: Watch,
     lines: VecDeque<Bytes>,
-    changed: Seen,
+    subscription: Subscription,
     end: Instant,
     bookmark: Instant,
     over: bool,
@@ -123,36 +148,36 @@ impl State {
             if self.over {
                 return None;
             }
-            self.changed.mark();
             self.collect();
             if !self.lines.is_empty() {
                 continue;
             }
             tokio::select! {
                 biased;
-                () = self.changed.changed() => {}
+                () = self.subscription.wake.notified() => {}
                 () = sleep_until(self.end) => return None,
                 () = sleep_until(self.bookmark), if self.watch.bookmarks => {
                     self.bookmark = Instant::now() + BOOKMARK_INTERVAL;
-                    return Some(self.watch.bookmark());
+                    self.collect();
+                    self.lines.extend((!self.over).then(|| self.watch.bookmark()));
                 }
             }
         }
     }
 
+    /// Takes in what was told. What was not is about something else, so the version is the last one of all.
     fn collect(&mut self) {
-        let kube = self.watch.kube.clone();
-        let store = kube.store();
-        match store.changes_after(self.watch.version) {
-            Ok(changes) => {
-                let lines: Vec<Bytes> = changes.filter_map(|change| self.watch.event(change)).collect();
-                self.lines.extend(lines);
-                self.watch.version = store.version();
-            }
-            Err(status) => {
-                self.lines.push_back(self.watch.error(&status));
-                self.over = true;
-            }
+        let Subscription { kube, topic, number, .. } = &self.subscription;
+        let mut store = kube.store();
+        if let Ok(changes) = store.feeds.take(topic, *number) {
+            self.watch.version = store.version();
+            drop(store);
+            self.lines.extend(changes.iter().filter_map(|change| self.watch.event(change)));
+        } else {
+            let status = store.expired(self.watch.version);
+            drop(store);
+            self.lines.push_back(self.watch.error(&status));
+            self.over = true;
         }
     }
 }

@@ -33,8 +33,9 @@ const TABLES: [&str; 7] =
 const FIRST_OFPORT: i64 = 1;
 /// The number of a bridge's own port (OpenFlow's `OFPP_LOCAL`).
 const LOCAL_OFPORT: i64 = 65534;
-/// How much of a stream in memory may be unread, in bytes, each way.
-const PIPE_BYTES: usize = 64 << 10;
+/// How much of a stream in memory may be unread, in bytes, each way. Both ways are there from the beginning, however little
+/// is said: a cluster has thousands of streams.
+const PIPE_BYTES: usize = 8 << 10;
 
 /// [`SCHEMA`], read.
 ///

@@ -44,8 +44,9 @@ pub(super) async fn serve(
     // The entities that a change in the VSD is about, and none of their rows.
     let mut followed = Followed::default();
     let now = Instant::now();
-    for ((table, uuid), row) in monitor.rows() {
-        let change = RowChange { table: table.clone(), uuid: *uuid, old: None, new: Some(row.clone()) };
+    // The view has all that is needed of them: a site has a controller for each of thousands of switches.
+    for ((table, uuid), row) in monitor.hand_over() {
+        let change = RowChange { table, uuid, old: None, new: Some(row) };
         touch(&mut queue, followed.by_rows(view.apply(&change)), now);
     }
     queue.touch(Task::Orphans, now);

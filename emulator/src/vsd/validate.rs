@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::{Refusal, code};
-use super::model::{Attribute, Entity, Kind, Name};
-use super::store::Object;
+use super::model::{Attribute, Entity, Kind};
+use super::store::{Object, Values};
 
 /// The longest string of an attribute without a limit of its own, in characters.
 const LONGEST_TEXT: usize = 65_536;
@@ -16,7 +16,7 @@ const LONGEST_TEXT: usize = 65_536;
 ///
 /// # Errors
 /// 409 for a wrong value; 409 with code 5001 for a missing mandatory one.
-pub(super) fn new(entity: &Entity, body: &Map<String, Value>) -> Result<BTreeMap<Name, Value>, Refusal> {
+pub(super) fn new(entity: &Entity, body: &Map<String, Value>) -> Result<Values, Refusal> {
     let mut values = BTreeMap::new();
     for (member, value) in body.iter().filter(|(_, value)| !value.is_null()) {
         if let Some((name, attribute)) = entity.attribute(member)
@@ -30,8 +30,9 @@ pub(super) fn new(entity: &Entity, body: &Map<String, Value>) -> Result<BTreeMap
             return Err(missing(name));
         }
     }
-    values.retain(|name, value| entity.attributes.get(name).is_some_and(|facts| facts.default != *value));
-    Ok(values)
+    let is_default =
+        |name, value: &Value| entity.attributes.get(name).is_some_and(|facts| facts.default == *value);
+    Ok(values.into_iter().filter(|(name, value)| !is_default(*name, value)).collect())
 }
 
 /// Applies an update to an object. A null clears what may be cleared; mandatory, assigned, read-only and

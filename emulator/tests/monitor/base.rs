@@ -58,7 +58,7 @@ impl World {
         descriptions.filter(|text| text.starts_with(&format!("Namespace {namespace}: "))).collect()
     }
 
-    fn annotate(&self, namespace: &str, key: &str, value: Value) {
+    fn annotate(&self, namespace: &str, key: &str, value: &str) {
         let change = |object: &mut Value| object["metadata"]["annotations"] = json!({ key: value });
         self.kube.update("Namespace", "", namespace, change).unwrap();
     }
@@ -121,11 +121,11 @@ async fn an_annotation_isolates_a_namespaces_pods_from_each_other_and_another_co
     let world = pods(&["shop"]).await;
     let (key, isolation) =
         ("net.beta.kubernetes.io/network-policy", r#"{"ingress": {"isolation": "DefaultDeny"}}"#);
-    world.annotate("shop", key, json!(isolation));
+    world.annotate("shop", key, isolation);
     settle().await;
     assert!(!world.talks("shop-a", "shop-b", TCP).await && !world.talks("shop-a", "shop-b", UDP).await);
     assert!(world.talks("shop-a", "shop-b", ICMP).await);
-    world.annotate("shop", key, json!(isolation.replace(' ', "")));
+    world.annotate("shop", key, &isolation.replace(' ', ""));
     settle().await;
     assert!(world.talks("shop-a", "shop-b", TCP).await, "letter by letter, as the original");
     let counting = || {
@@ -134,7 +134,7 @@ async fn an_annotation_isolates_a_namespaces_pods_from_each_other_and_another_co
         of_shop.unwrap()["statsLoggingEnabled"].clone()
     };
     assert_eq!(counting(), json!(false));
-    world.annotate("shop", "enable-stats-logging", json!(""));
+    world.annotate("shop", "enable-stats-logging", "");
     settle().await;
     assert_eq!(counting(), json!(true));
 }

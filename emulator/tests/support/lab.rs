@@ -286,7 +286,7 @@ impl Lab {
 fn link(netns: &str, link: &str) -> String {
     let output = Command::new("ip").args(["-n", netns, "-oneline", "link", "show", link]).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    said.split_once("master").map(|(_, master)| format!("{link} in{}", master)).unwrap_or_default()
+    said.split_once("master").map(|(_, master)| format!("{link} in{master}")).unwrap_or_default()
 }
 
 /// Gives a container its address.

@@ -1,5 +1,6 @@
 //! `harness bench scale`: a cluster of many nodes comes up, lives through churn and goes away again, on one thread. Tells how
 //! fast that is, what memory it takes, and what an event costs in it over what one costs in a cluster of a tenth the size.
+//! What an event costs is time of the processor where the system tells that: others use the machine, too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,9 @@ pub struct Options {
     /// How long they do, in minutes of virtual time
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = within::<1, 600>)]
     minutes: usize,
+    /// The audit's daemon runs on every node
+    #[arg(long)]
+    audit: bool,
     /// Where the run's randomness begins
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -59,13 +63,15 @@ fn within<const LOW: usize, const HIGH: usize>(text: &str) -> Result<usize, Stri
 #[derive(Clone, Copy, Debug)]
 struct Phase {
     real: Duration,
+    /// Of the processor.
+    busy: Duration,
     simulated: Duration,
     events: usize,
 }
 
 impl Phase {
     fn per_event(&self) -> f64 {
-        micros(self.real) / count(self.events.max(1))
+        micros(self.busy) / count(self.events.max(1))
     }
 }
 
@@ -73,6 +79,8 @@ impl Phase {
 #[derive(Clone, Copy, Debug)]
 struct Run {
     setup: Duration,
+    /// How many bytes a pod takes that is up, its part of its node and of the services included, where the system tells.
+    bytes: Option<f64>,
     up: Phase,
     churn: Phase,
     down: Phase,
@@ -105,14 +113,19 @@ pub fn run(options: &Options) -> Result<Figures, Error> {
             "s",
         ));
         figures.push(compared(&named("events"), count(here.events), count(there.events), ""));
-        figures.push(compared(&named("real time an event"), here.per_event(), there.per_event(), "us"));
+        figures.push(compared(&named("processor time an event"), here.per_event(), there.per_event(), "us"));
     }
+    if let (Some(here), Some(there)) = (run.bytes, before.bytes) {
+        figures.push(compared("memory a pod that is up", here / 1024.0, there / 1024.0, "KiB"));
+    }
+    let busy = run.up.busy + run.churn.busy + run.down.busy;
     let simulated = run.up.simulated + run.churn.simulated + run.down.simulated;
     let events = run.up.events + run.churn.events + run.down.events;
     figures.push(Figure::new("real time in all", seconds(all), "s"));
-    figures.push(Figure::new("events in all", count(events) / seconds(all), "1/s"));
-    figures.push(Figure::new("simulated over real time", seconds(simulated) / seconds(all), ""));
-    if let Some(peak) = peak_memory() {
+    figures.push(Figure::new("processor time in all", seconds(busy), "s"));
+    figures.push(Figure::new("events in a second of the processor", count(events) / seconds(busy), "1/s"));
+    figures.push(Figure::new("simulated over processor time", seconds(simulated) / seconds(busy), ""));
+    if let Some(peak) = memory("VmHWM:") {
         figures.push(Figure::new("peak memory (VmHWM)", peak, "MiB"));
     }
     Ok(figures)
@@ -121,18 +134,23 @@ pub fn run(options: &Options) -> Result<Figures, Error> {
 fn once(options: &Options) -> Result<Run, Error> {
     let churn = churn(options)?;
     simulate(async {
-        let watch = Stopwatch::start();
+        let (watch, resident) = (Stopwatch::start(), memory("VmRSS:"));
         let world = World::new(&churn.cluster.draw(options.seed), options.seed, Tampering::default())?;
         let setup = watch.elapsed();
         let pods = Pods::new(Arc::clone(&world));
         let all = options.nodes * options.pods_per_node;
+        // What runs beside it, from the beginning to the end.
+        let mut beside = start(&churn.loads[1..], &pods);
+        while beside.join_next().await.is_some() {}
         let up = measured(&world, async {
             come(&pods, all);
             until_attached(&world, all).await
         });
         let up = up.await?;
+        let grown = resident.zip(memory("VmRSS:")).map(|(before, after)| (after - before) * 1024.0 * 1024.0);
+        let bytes = grown.map(|grown| grown / count(all));
         let churn = measured(&world, async {
-            let mut coming = start(&churn.loads, &pods);
+            let mut coming = start(&churn.loads[..1], &pods);
             while coming.join_next().await.is_some() {}
             Ok(())
         });
@@ -148,16 +166,17 @@ fn once(options: &Options) -> Result<Run, Error> {
         world.end();
         match left.first() {
             Some(first) => Err(Error::Site(format!("{} things were left, one of them: {first}", left.len()))),
-            None => Ok(Run { setup, up, churn, down }),
+            None => Ok(Run { setup, bytes, up, churn, down }),
         }
     })?
 }
 
-/// The churn.
+/// The churn, and behind it what runs beside everything.
 fn churn(options: &Options) -> Result<Scenario, Error> {
+    let audit = if options.audit { "[[load]]\nkind = \"audit\"\n" } else { "" };
     let text = format!(
         "title = \"scale\"\nwhy = \"the figures of the simulator\"\n[cluster]\nnodes = {}\n\
-         [[load]]\nkind = \"churn\"\nnamespace = \"churn\"\nrate = \"{}/s\"\nduration = \"{}m\"\nlifetime = \"{LIFETIME}\"\n",
+         [[load]]\nkind = \"churn\"\nnamespace = \"churn\"\nrate = \"{}/s\"\nduration = \"{}m\"\nlifetime = \"{LIFETIME}\"\n{audit}",
         options.nodes, options.churn, options.minutes
     );
     Scenario::parse("scale", &text)
@@ -201,13 +220,16 @@ async fn until_attached(world: &Arc<World>, all: usize) -> Result<(), Error> {
 
 async fn measured(world: &Arc<World>, work: impl Future<Output = Result<(), Error>>) -> Result<Phase, Error> {
     let (watch, began, events) = (Stopwatch::start(), world.now(), world.ledger().trace.len());
+    let busy = processor_time();
     work.await?;
+    let real = watch.elapsed();
+    let busy = busy.zip(processor_time()).map_or(real, |(before, after)| after.saturating_sub(before));
     let ledger = world.ledger();
     if let Some(violation) = &ledger.violation {
         return Err(Error::Site(format!("{} violated: {}", violation.invariant, violation.details)));
     }
     let simulated = Duration::from_millis(world.now() - began);
-    Ok(Phase { real: watch.elapsed(), simulated, events: ledger.trace.len() - events })
+    Ok(Phase { real, busy, simulated, events: ledger.trace.len() - events })
 }
 
 fn seconds(duration: Duration) -> f64 {
@@ -223,10 +245,16 @@ fn count(number: usize) -> f64 {
     number as f64
 }
 
-/// The most memory that this process ever had, in MiB, where the system tells.
-fn peak_memory() -> Option<f64> {
+/// The time that the processor has spent on this thread, where the system tells.
+fn processor_time() -> Option<Duration> {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(Duration::from_nanos(times.split_whitespace().next()?.parse().ok()?))
+}
+
+/// Memory of this process in MiB, where the system tells: the most that it ever had (`VmHWM:`), what it has (`VmRSS:`).
+fn memory(key: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes / 1024.0)
 }

@@ -11,7 +11,7 @@ use crate::stopwatch::Stopwatch;
 /// Takes the line back.
 const CLEAR: &str = "\r\x1b[K";
 /// How wide the bar is, in characters.
-const WIDTH: usize = 24;
+const WIDTH: usize = 16;
 
 /// The line.
 #[derive(Debug)]
@@ -117,8 +117,8 @@ mod tests {
     #[test]
     fn a_line_tells_what_is_done_what_failed_and_how_long_it_will_take() {
         let line = text(12, 48, 1, Duration::from_secs(70));
-        assert_eq!(line, "[######------------------] 12 of 48, 1 failed  1:10, about 3:30 more");
-        assert_eq!(text(0, 2, 0, Duration::ZERO), "[------------------------] 0 of 2  0:00");
+        assert_eq!(line, "[####------------] 12 of 48, 1 failed  1:10, about 3:30 more");
+        assert_eq!(text(0, 2, 0, Duration::ZERO), "[----------------] 0 of 2  0:00");
         assert!(text(2, 2, 0, Duration::from_secs(3700)).ends_with("2 of 2  1:01:40"));
         assert!(text(999_999, 1_000_000, 999_999, Duration::from_hours(99)).len() < 79);
     }

@@ -9,13 +9,14 @@ use super::progress::Progress;
 use super::{HOLDS, NOT_DETERMINISTIC, VIOLATED, complain, say};
 use crate::coverage::Coverage;
 use crate::error::Error;
-use crate::report::record::Record;
+use crate::report::record::{Record, Varied};
 use crate::report::results::{Results, coverage};
 use crate::report::{Directory, line};
 use crate::run::pool::in_order;
 #[cfg(target_os = "linux")]
 use crate::run::run_on_host;
 use crate::run::{Report, run as run_scenario, run_reported};
+use crate::scenario::vary::{Step, Vary};
 use crate::scenario::{Scenario, collect, duration};
 use crate::stopwatch::Stopwatch;
 #[cfg(target_os = "linux")]
@@ -89,6 +90,10 @@ pub(super) struct Arguments {
     /// Write a report there: report.html, results.json, junit.xml, runs.jsonl, traces/SCENARIO.SEED.jsonl and .trace.json
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Run each scenario with each of these values of one of its numbers, like `load[0].rate=1/s..50/s:10` (ten of them) or
+    /// cluster.nodes=3; the report's page has a curve of ADD's latency
+    #[arg(long, value_name = "KEY=RANGE")]
+    vary: Option<Vary>,
     /// Of which runs a report has traces
     #[arg(long, value_enum, default_value = "all", requires = "report")]
     traces: Traces,
@@ -130,6 +135,12 @@ pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "a duration like 90s or 5m, at most 24h, is expected".to_owned())
 }
 
+/// A scenario that is to be run, and which value it was given for what is varied.
+struct Planned {
+    scenario: Scenario,
+    varied: Option<(Varied, String)>,
+}
+
 /// A run, and what is kept of it.
 struct Made {
     /// It goes as soon as it is told and written: a long sweep would fill the memory with traces.
@@ -138,7 +149,7 @@ struct Made {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let scenarios = collect(&arguments.paths)?;
+    let scenarios = arguments.scenarios()?;
     let runs = arguments.runs(&scenarios);
     let mut directory = arguments.report.as_deref().map(Directory::begin).transpose()?;
     let (mut done, mut wrong, mut not_begun) = (Vec::new(), None, 0);
@@ -197,12 +208,26 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
 }
 
 impl Arguments {
+    /// The scenarios, varied if that is asked for.
+    fn scenarios(&self) -> Result<Vec<Planned>, Error> {
+        let scenarios = collect(&self.paths)?;
+        let Some(vary) = &self.vary else {
+            return Ok(scenarios.into_iter().map(|scenario| Planned { scenario, varied: None }).collect());
+        };
+        let planned = vary.scenarios(&scenarios)?.into_iter().map(|(scenario, value)| {
+            let Step { number, text } = value;
+            let varied = Varied { key: vary.key.clone(), unit: vary.unit.clone(), value: number };
+            Planned { scenario, varied: Some((varied, text)) }
+        });
+        Ok(planned.collect())
+    }
+
     /// Every run that is asked for of this machine.
-    fn runs<'a>(&self, scenarios: &'a [Scenario]) -> Vec<(&'a Scenario, u64)> {
+    fn runs<'a>(&self, scenarios: &'a [Planned]) -> Vec<(&'a Planned, u64)> {
         let mut runs = Vec::new();
-        for scenario in scenarios {
-            let first = self.seed.unwrap_or(scenario.seed);
-            runs.extend((0..self.seeds).map(|offset| (scenario, first.wrapping_add(offset))));
+        for planned in scenarios {
+            let first = self.seed.unwrap_or(planned.scenario.seed);
+            runs.extend((0..self.seeds).map(|offset| (planned, first.wrapping_add(offset))));
         }
         match self.shard {
             Some(Shard { part, of }) => runs.into_iter().skip(part).step_by(of).collect(),
@@ -283,13 +308,20 @@ impl Ground {
     }
 }
 
-fn one(scenario: &Scenario, seed: u64, twice: bool, ground: &Ground) -> Result<Made, Error> {
+fn one(planned: &Planned, seed: u64, twice: bool, ground: &Ground) -> Result<Made, Error> {
+    let Planned { scenario, varied } = planned;
     let watch = Stopwatch::start();
     let report = ground.run(scenario, seed)?;
     let real = watch.elapsed();
     let apart = if twice { parted(&report.trace, &ground.run(scenario, seed)?.trace) } else { None };
     let mut record = Record::of(&report, real, apart.is_none());
     record.complaints.extend(apart);
+    if let Some((varied, text)) = varied {
+        let (world, path) = (&record.world, &scenario.path);
+        record.replay =
+            format!("harness run --world {world} --seed {seed} --vary '{}={text}' {path}", varied.key);
+        record.varied = Some(varied.clone());
+    }
     Ok(Made { report, record })
 }
 

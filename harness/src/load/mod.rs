@@ -41,14 +41,14 @@ pub trait Load: std::fmt::Debug + Send + Sync {
     }
 }
 
-/// Loads that make no pods, so that nothing of them can be left out.
-const WITHOUT_PODS: [&str; 5] = ["reboot", "runtime_restart", "probe", "upgrade", "audit"];
+/// Loads that make no pods, or that ask after each of those they made: none of them can be left out.
+const WHOLE: [&str; 6] = ["reboot", "runtime_restart", "probe", "upgrade", "audit", "policies"];
 
 /// What `only` says of a load of this kind, if it takes it.
 pub(crate) fn only(kind: &str) -> Option<&'static str> {
     let about =
         "of the pods that it makes only these come about, counted from 1; all that it draws stays as it was";
-    (!WITHOUT_PODS.contains(&kind)).then_some(about)
+    (!WHOLE.contains(&kind)).then_some(about)
 }
 
 /// All kinds of load.

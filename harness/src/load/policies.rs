@@ -57,10 +57,22 @@ struct Talk<'a> {
     vsd: Client,
     clients: String,
     servers: String,
-    /// The names of the pods that stay until the next replacement.
-    client_pods: Vec<String>,
-    server_pods: Vec<String>,
+    /// The pods that stay until the next replacement.
+    client_pods: Vec<Talker>,
+    server_pods: Vec<Talker>,
     made: usize,
+}
+
+/// One of them.
+struct Talker {
+    name: String,
+    /// Whether it came about: nobody talks to who did not.
+    there: bool,
+}
+
+/// The names of those who talk.
+fn there(pods: &[Talker]) -> Vec<&str> {
+    pods.iter().filter(|pod| pod.there).map(|pod| pod.name.as_str()).collect()
 }
 
 impl Policies {
@@ -81,7 +93,7 @@ impl Policies {
 #[async_trait(?Send)]
 impl Load for Policies {
     async fn run(&self, pods: &Pods) {
-        let random = &pods.world.random;
+        let random = &pods.random;
         let mut talk = Talk::begin(pods, &self.clients, &self.servers);
         for _ in 0..self.pods.draw(random) {
             talk.another(true);
@@ -130,9 +142,18 @@ impl<'a> Talk<'a> {
         let name = format!("{role}-{}", self.made);
         self.made += 1;
         let labels = [("role".to_owned(), role.to_owned())].into();
-        self.pods.make(&Spec { labels, ..Spec::new(namespace, &name) });
+        let spec = Spec { labels, ..Spec::new(namespace, &name) };
+        let there = self.pods.comes_about();
+        if there {
+            let node = self.pods.place();
+            if let Some(pod) = self.pods.submit(&spec, node) {
+                self.pods.live_on(&spec, pod, None);
+            }
+        } else {
+            self.pods.stand_in(&spec);
+        }
         let pods = if client { &mut self.client_pods } else { &mut self.server_pods };
-        pods.push(name);
+        pods.push(Talker { name, there });
     }
 
     /// Replaces the oldest pod of each side by another.
@@ -144,7 +165,7 @@ impl<'a> Talk<'a> {
             } else {
                 (&self.servers, &mut self.server_pods)
             };
-            self.pods.stop(&format!("{namespace}/{}", pods.remove(0)));
+            self.pods.stop(&format!("{namespace}/{}", pods.remove(0).name));
         }
         self.all_up().await;
     }
@@ -152,7 +173,7 @@ impl<'a> Talk<'a> {
     async fn all_up(&self) {
         for (namespace, pods) in [(&self.clients, &self.client_pods), (&self.servers, &self.server_pods)] {
             for pod in pods {
-                self.pods.until_up(&format!("{namespace}/{pod}")).await;
+                self.pods.until_up(&format!("{namespace}/{}", pod.name)).await;
             }
         }
     }
@@ -225,15 +246,16 @@ impl<'a> Talk<'a> {
                 wrong.push(format!("traffic from {from} to port {port} of {to} {what}"));
             }
         };
-        for client in &self.client_pods {
-            for server in &self.server_pods {
+        let (clients, servers) = (there(&self.client_pods), there(&self.server_pods));
+        for client in &clients {
+            for server in &servers {
                 expect(client, server, OPEN, open);
                 expect(client, server, CLOSED, false);
                 expect(server, client, OPEN, false);
             }
         }
-        for pods in [&self.client_pods, &self.server_pods] {
-            for (from, to) in pods.iter().zip(&pods[1..]) {
+        for pods in [&clients, &servers] {
+            for (from, to) in pods.iter().zip(pods.iter().skip(1)) {
                 expect(from, to, CLOSED, true);
             }
         }

@@ -112,7 +112,7 @@ fn thread(lane: usize, row: u32) -> u64 {
     lane as u64 * u64::from(MAX_ROWS) + u64::from(row) + 1
 }
 
-fn name_of<T: PartialEq>(names: &[(T, &'static str)], what: T) -> &'static str {
+fn name_of<T: Copy + PartialEq>(names: &[(T, &'static str)], what: T) -> &'static str {
     names.iter().find(|(known, _)| *known == what).map_or("", |(_, name)| name)
 }
 
@@ -144,7 +144,7 @@ pub fn read(text: &str) -> Result<Timeline, String> {
             continue;
         }
         let begin = number(&event["ts"])?;
-        let end = begin + event["dur"].as_u64().unwrap_or_default();
+        let end = begin.saturating_add(event["dur"].as_u64().unwrap_or_default());
         match (phase, event["cat"].as_str().unwrap_or_default()) {
             ("C", _) => timeline.addresses.push((begin, number(&event["args"]["addresses"])?)),
             ("i", "violation") => timeline.violation = Some((begin, text(&event["args"]["invariant"]))),

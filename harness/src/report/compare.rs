@@ -229,14 +229,15 @@ mod tests {
 
     const TOLERANCE: Tolerance = Tolerance { times: 1.25, by_ms: 5.0 };
 
-    fn compared(first: &[Record], second: &[Record]) -> Comparison {
-        Comparison::of(&Results::of(first.to_vec()), &Results::of(second.to_vec()), TOLERANCE)
+    fn compared(first: &[&Record], second: &[&Record]) -> Comparison {
+        let results = |runs: &[&Record]| Results::of(runs.iter().map(|run| (*run).clone()).collect());
+        Comparison::of(&results(first), &results(second), TOLERANCE)
     }
 
     #[test]
     fn a_report_is_not_worse_than_itself() {
-        let runs = [one("", 1).1, one(TOO_FAST, 2).1];
-        let same = compared(&runs, &runs);
+        let (held, failed) = (one("", 1).1, one(TOO_FAST, 2).1);
+        let same = compared(&[&held, &failed], &[&held, &failed]);
         assert!(!same.worse && same.broke.is_empty() && same.both == 2, "{same:?}");
         assert!(same.lines().last().unwrap().ends_with("not worse"));
     }
@@ -244,38 +245,39 @@ mod tests {
     #[test]
     fn what_broke_is_told_with_its_reason_and_the_same_the_other_way_round_is_fixed() {
         let (good, bad) = (one("", 1).1, one(TOO_FAST, 1).1);
-        let worse = compared(&[good.clone()], &[bad.clone()]);
+        let worse = compared(&[&good], &[&bad]);
         assert!(worse.worse && worse.broke[0].reason.contains("p99 of ADD"), "{worse:?}");
         assert!(worse.lines().iter().any(|line| line.starts_with("broke      theme/mine seed 1: latency")));
-        let better = compared(&[bad.clone()], &[good.clone()]);
+        let better = compared(&[&bad], &[&good]);
         assert!(!better.worse && better.fixed.len() == 1 && better.broke.is_empty(), "{better:?}");
-        assert!(compared(&[], &[bad]).worse && !compared(&[], &[good]).worse);
+        assert!(compared(&[], &[&bad]).worse && !compared(&[], &[&good]).worse);
     }
 
     #[test]
     fn runs_that_are_gone_and_coverage_that_is_lost_are_worse() {
         let (one, mut other) = (one("", 1).1, one("", 2).1);
-        let gone = compared(&[one.clone(), other.clone()], &[one.clone()]);
+        let gone = compared(&[&one, &other], &[&one]);
         assert_eq!((gone.worse, gone.gone), (true, vec!["theme/mine seed 2".to_owned()]));
         other.coverage.entry("vrs.slow".to_owned()).or_default().insert("GC".to_owned(), 2);
-        let before = [one.clone(), other.clone()];
+        let before = other.clone();
         other.coverage.clear();
-        let lost = compared(&before, &[one, other]);
+        let lost = compared(&[&one, &before], &[&one, &other]);
         assert_eq!((lost.worse, lost.lost), (true, vec!["vrs.slow at GC".to_owned()]));
     }
 
     #[test]
     fn a_scenario_that_takes_longer_than_is_tolerated_is_worse_and_one_that_takes_a_little_longer_is_not() {
         let run = one("", 1).1;
-        let slowed = |times: f64| {
+        let with_adds = |times: f64| {
             let mut slow = run.clone();
             let latency = slow.latency.get_mut("ADD").unwrap();
             latency.max_ms *= times;
-            latency.buckets = vec![((latency.max_ms * 1000.0) as u64, 1)];
-            compared(&[run.clone()], &[slow])
+            let longest = std::time::Duration::from_secs_f64(latency.max_ms / 1000.0).as_micros();
+            latency.buckets = vec![(u64::try_from(longest).unwrap(), 1)];
+            compared(&[&run], &[&slow])
         };
-        assert!(!slowed(1.05).worse);
-        let slower = slowed(2.0);
+        assert!(!with_adds(1.05).worse);
+        let slower = with_adds(2.0);
         assert_eq!((slower.worse, slower.slower.len()), (true, 1));
         assert!(slower.lines().iter().any(|line| line.starts_with("slower     p99 of ADD in theme/mine: ")));
     }

@@ -39,10 +39,15 @@ fn suite(text: &mut String, scenario: &str, runs: &[&Record]) {
         runs.len()
     );
     for run in runs {
-        let place = escaped(&format!("{scenario}.toml"));
+        // What was varied is part of the name and not of the file's.
+        let file = if run.varied.is_some() {
+            String::new()
+        } else {
+            format!(" file=\"{}\"", escaped(&format!("{scenario}.toml")))
+        };
         let _ = write!(
             text,
-            "    <testcase name=\"seed {}\" classname=\"{name}\" file=\"{place}\" time=\"{:.3}\"",
+            "    <testcase name=\"seed {}\" classname=\"{name}\"{file} time=\"{:.3}\"",
             run.seed, run.real_seconds
         );
         if !run.failed() {

@@ -44,7 +44,7 @@ pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Results, Error> {
         }
         merged.push(run);
     }
-    let lines: String = merged.iter().map(|run| format!("{}\n", line(run))).collect();
+    let lines: String = merged.iter().map(|run| line(run) + "\n").collect();
     write(&into.join(RUNS), &lines)?;
     let results = Results { not_begun, interrupted, ..Results::of(merged) };
     finish(into, &results)?;

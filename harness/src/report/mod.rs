@@ -9,6 +9,7 @@ pub mod merge;
 pub mod page;
 pub mod record;
 pub mod results;
+pub mod sweep;
 pub mod timeline;
 
 use std::fs::{self, File, OpenOptions};
@@ -134,7 +135,8 @@ fn file_name(scenario: &str) -> String {
         return name;
     }
     // Two that became alike are told apart.
-    let digest: String = Sha1::digest(scenario).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let mut digest = format!("{:x}", Sha1::digest(scenario));
+    digest.truncate(8);
     let end = name.len().saturating_sub(MAX_NAME - digest.len() - 1);
     format!("{}-{digest}", &name[end..])
 }

@@ -62,7 +62,7 @@ pub struct Record {
     pub title: String,
     /// The seed.
     pub seed: u64,
-    /// `sim` or `host`.
+    /// `sim`, `host` or `containers`.
     pub world: String,
     /// Whether it holds.
     pub verdict: Verdict,
@@ -90,12 +90,26 @@ pub struct Record {
     pub latency: BTreeMap<String, Latency>,
     /// How many calls were answered so, by command and code; 0 is success.
     pub answers: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What of its scenario was varied, if anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub varied: Option<Varied>,
     /// Its traces, below the report's directory and without their endings, if they were written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
     /// What others have added.
     #[serde(flatten)]
     pub more: Map<String, Value>,
+}
+
+/// One value of a number that several runs vary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Varied {
+    /// Which number, like `load[0].rate`.
+    pub key: String,
+    /// What stands behind it, like `/s`.
+    pub unit: String,
+    /// The number.
+    pub value: f64,
 }
 
 /// Which run it is, whatever it found.
@@ -140,6 +154,7 @@ impl Record {
             coverage: report.coverage.of_struck(),
             latency: latency.map(|(command, all)| ((*command).to_owned(), Latency::of(all))).collect(),
             answers,
+            varied: None,
             trace: None,
             more: Map::new(),
         }

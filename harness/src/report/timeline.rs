@@ -281,7 +281,7 @@ fn series(mut changes: Vec<(u64, i64)>) -> Vec<(u64, u64)> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::super::record::tests::one;
     use super::*;
 

@@ -232,7 +232,7 @@ async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>, limit: Du
         let draws = fault.draws(seed, Side::Fault, place);
         picked.faults.push(draws.picked.clone());
         let world = Arc::clone(world);
-        faults.spawn_local(async move { (fault.name(), fault.run(&world, &draws).await) });
+        faults.spawn_local(async move { (place, fault.name(), fault.run(&world, &draws).await) });
     }
     world.ledger().drawn = picked;
     let everything = async {
@@ -241,8 +241,9 @@ async fn carry_out(scenario: &Scenario, seed: u64, world: &Arc<World>, limit: Du
         let mut failures = Vec::new();
         while let Some(ended) = faults.join_next().await {
             // A scenario whose fault never struck proves nothing.
-            if let Ok((name, 0)) = ended {
-                failures.push(format!("{name}: declared, and never happened"));
+            if let Ok((place, name, 0)) = ended {
+                let which = place + 1;
+                failures.push(format!("{name} (fault {which}): declared, and never happened"));
             }
         }
         if !scenario.faults.is_empty() {

@@ -9,6 +9,7 @@ pub mod registry;
 pub mod schema;
 pub mod template;
 pub(crate) mod values;
+pub mod vary;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -109,7 +109,7 @@ pub fn shrink(path: &str, text: &str, seed: u64, limits: Limits, run: Run<'_>) -
     let events_before = search.events();
     // Whatever is left out: what the others draw stays what it was.
     search.begin();
-    search.to_the_end();
+    search.exhaust();
     search.end();
     search.name(head(search.best(), &scenario, search.target(), seed));
     if let Failure::Invariant(_) = search.target() {

@@ -62,7 +62,7 @@ impl<'a> Search<'a> {
     }
 
     /// Round after round, until nothing more can be left out: with the seed that failed, and then with others.
-    pub(super) fn to_the_end(&mut self) {
+    pub(super) fn exhaust(&mut self) {
         for _ in 0..MOST_ROUNDS {
             let before = self.steps.len();
             steps::round(self);
@@ -82,7 +82,7 @@ impl<'a> Search<'a> {
     }
 
     /// Tries a candidate: whether it fails in the same way and is smaller. If so it is the smallest so far.
-    pub(super) fn attempt(&mut self, candidate: Draft, step: impl FnOnce() -> String) -> bool {
+    pub(super) fn attempt(&mut self, candidate: &Draft, step: impl FnOnce() -> String) -> bool {
         let first = self.best.seed();
         for offset in 0..self.seeds {
             let seed = first.wrapping_add(offset) & i64::MAX.cast_unsigned();

@@ -137,7 +137,7 @@ fn leave_out_tables(search: &mut Search<'_>, list: List) {
     minimise(all, |rest| {
         let mut fewer = search.best().clone();
         *list.of_mut(&mut fewer) = rest.to_vec();
-        search.attempt(fewer, || format!("{list:?}: {} left", rest.len()))
+        search.attempt(&fewer, || format!("{list:?}: {} left", rest.len()))
     });
 }
 
@@ -157,7 +157,7 @@ fn put_plain_pods(search: &mut Search<'_>, load: usize) {
             pods.values.insert("count", Value::Range(count, count, Unit::One));
             pods.values.extend(hold.map(|hold| ("hold", Value::Range(hold, hold, Unit::Milliseconds))));
             let candidate = Place::In(List::Loads, load).changed(search.best(), |table| *table = pods);
-            if search.attempt(candidate, || format!("{count} pods instead of {}", table.entry.name)) {
+            if search.attempt(&candidate, || format!("{count} pods instead of {}", table.entry.name)) {
                 return;
             }
         }
@@ -183,7 +183,7 @@ fn pick(search: &mut Search<'_>, list: List, index: usize) {
         let candidate = place.changed(search.best(), |table| {
             table.values.insert("only", Value::List(only));
         });
-        search.attempt(candidate, || format!("{name}: only {} of {drawn}", rest.len()))
+        search.attempt(&candidate, || format!("{name}: only {} of {drawn}", rest.len()))
     });
     // As many from the beginning are easier to read.
     let (few, counts) = (left.len() as u64, COUNTS);
@@ -193,7 +193,7 @@ fn pick(search: &mut Search<'_>, list: List, index: usize) {
                 table.values.remove("only");
                 table.values.insert(count, Value::Range(few, few, Unit::One));
             });
-            search.attempt(candidate, || format!("{name}: {count} is {few}"));
+            search.attempt(&candidate, || format!("{name}: {count} is {few}"));
         }
     }
 }
@@ -208,7 +208,7 @@ fn leave_out_nodes(search: &mut Search<'_>) {
                 (*low, *high) = ((*low).min(nodes), (*high).min(nodes));
             }
         }
-        if search.attempt(fewer, || format!("{nodes} nodes")) {
+        if search.attempt(&fewer, || format!("{nodes} nodes")) {
             return;
         }
     }
@@ -224,7 +224,7 @@ fn lessen(search: &mut Search<'_>, place: Place, key: &Key) {
         let candidate = place.changed(search.best(), |table| {
             table.values.insert(name, Value::Range(low, high, unit.clone()));
         });
-        search.attempt(candidate, || tell("is less"))
+        search.attempt(&candidate, || tell("is less"))
     };
     if value(search).is_none() {
         if let (Takes::Amount(least, _), Default::Value(_)) = (&key.takes, &key.default) {
@@ -236,7 +236,7 @@ fn lessen(search: &mut Search<'_>, place: Place, key: &Key) {
         let candidate = place.changed(search.best(), |table| {
             table.values.remove(name);
         });
-        if search.attempt(candidate, || tell("is left out")) {
+        if search.attempt(&candidate, || tell("is left out")) {
             return;
         }
     }

@@ -82,6 +82,26 @@ fn what_is_broken_on_purpose_violates_the_invariant_that_is_about_it() {
 }
 
 #[test]
+fn a_violation_shows_what_the_runtime_knew_and_what_the_node_had() {
+    for (about, aspect, expected, found) in [
+        ("a link is said to be deleted, and left", "link", "none", "there"),
+        ("links are lost once they are configured", "link", "there", "none"),
+        ("one address is written into every row", "who else has 10.", "none", "nu"),
+    ] {
+        let mutation = mutations().find(|mutation| mutation.about == about).unwrap();
+        let tampering = Tampering { only: Some(mutation.breaks), ..mutation.tampering() };
+        let violation = report(mutation.beside, tampering).violation.unwrap();
+        let told = violation.difference.iter().any(|line| {
+            line.differs
+                && line.aspect.starts_with(aspect)
+                && line.expected == expected
+                && line.found.starts_with(found)
+        });
+        assert!(told, "{about}: {:#?}", violation.difference);
+    }
+}
+
+#[test]
 fn every_invariant_is_proven_to_bite() {
     for invariant in ALL {
         assert!(mutations().any(|mutation| mutation.breaks == invariant.name), "{}", invariant.name);

@@ -14,8 +14,6 @@ use crate::rpc::{Decoder, Message};
 
 /// How many updates may wait for a monitor's consumer before the monitor is given up.
 pub(super) const UPDATE_QUEUE: usize = 1024;
-/// How many bytes are read at once.
-const READ_BYTES: usize = 16 << 10;
 
 /// A call on its way to the stream.
 #[derive(Debug)]
@@ -92,7 +90,6 @@ async fn run(
                 None => return Error::Closed,
             },
         }
-        decoder.buffer().reserve(READ_BYTES);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::rpc::MAX_MESSAGE_BYTES;
 use crate::schema::DatabaseSchema;
 use crate::value::Row;
 use connection::Command;
-pub use monitor::{Monitor, MonitorTable, RowChange};
+pub use monitor::{Monitor, MonitorTable, RowChange, Rows};
 
 /// How many calls may wait for the stream before the caller does.
 const COMMAND_QUEUE: usize = 64;

@@ -79,11 +79,16 @@ pub struct RowChange {
     pub new: Option<Row>,
 }
 
+/// Rows by table and identifier.
+pub type Rows = BTreeMap<(String, Uuid), Row>;
+
 /// A watch in progress. Its end is an error of [`Monitor::next`], never silence.
 #[derive(Debug)]
 pub struct Monitor {
     tables: BTreeMap<String, MonitorTable>,
-    rows: BTreeMap<(String, Uuid), Row>,
+    rows: Rows,
+    /// Whether rows are kept, so that changes can tell what was before.
+    keeps: bool,
     updates: mpsc::Receiver<Update>,
     // The connection lives as long as somebody watches.
     _client: Client,
@@ -115,15 +120,26 @@ pub(super) async fn start(
         answer = client.call_with("monitor", params(false), timeout, subscribe()).await;
     }
     let tables = tables.into_iter().map(|table| (table.table.clone(), table)).collect();
-    let mut monitor = Monitor { tables, rows: BTreeMap::new(), updates, _client: client.clone() };
-    monitor.apply(&Update { second_form, tables: answer? })?;
+    let mut monitor = Monitor { tables, rows: Rows::new(), keeps: true, updates, _client: client.clone() };
+    monitor.apply(Update { second_form, tables: answer? })?;
     Ok(monitor)
 }
 
 impl Monitor {
     /// The rows as they are now, by table and identifier.
-    pub fn rows(&self) -> &BTreeMap<(String, Uuid), Row> {
+    pub fn rows(&self) -> &Rows {
         &self.rows
+    }
+
+    /// Gives the rows away as they are now. Changes tell no longer what was before, and every update is told, whether or not
+    /// it changes a column that is watched: for whoever keeps what it needs of the rows itself. A watch that selects rows
+    /// goes on as before, because its updates tell differences.
+    pub fn hand_over(&mut self) -> Rows {
+        if self.tables.values().any(|table| table.equals.is_some()) {
+            return self.rows.clone();
+        }
+        self.keeps = false;
+        std::mem::take(&mut self.rows)
     }
 
     /// Waits for the next change or changes, which happened together. The caller bounds the wait.
@@ -133,28 +149,31 @@ impl Monitor {
     pub async fn next(&mut self) -> Result<Vec<RowChange>, Error> {
         loop {
             let update = self.updates.recv().await.ok_or(Error::Closed)?;
-            let changes = self.apply(&update)?;
+            let changes = self.apply(update)?;
             if !changes.is_empty() {
                 return Ok(changes);
             }
         }
     }
 
-    fn apply(&mut self, update: &Update) -> Result<Vec<RowChange>, Error> {
-        let wrong = || unexpected("monitor", &update.tables);
+    fn apply(&mut self, update: Update) -> Result<Vec<RowChange>, Error> {
         let mut changes = Vec::new();
-        for (table, rows) in update.tables.as_object().ok_or_else(wrong)? {
-            let Some(wanted) = self.tables.get(table) else { continue };
-            for (uuid, change) in rows.as_object().ok_or_else(wrong)? {
-                let uuid = Uuid::try_parse(uuid).map_err(|_| wrong())?;
+        for (table, rows) in object(update.tables)? {
+            let Some(wanted) = self.tables.get(&table) else { continue };
+            for (uuid, change) in object(rows)? {
+                let uuid = Uuid::try_parse(&uuid).map_err(|_| unexpected("monitor", &change))?;
                 let key = (table.clone(), uuid);
                 let old = self.rows.remove(&key);
                 let new = if update.second_form {
-                    second_form(wanted, old.as_ref(), change).map_err(|()| wrong())?
+                    second_form(wanted, old.as_ref(), &change).map_err(|()| unexpected("monitor", &change))?
                 } else {
-                    change.get("new").and_then(object_to_row)
+                    after(change)
                 };
                 let new = new.filter(|row| wanted.wants(row));
+                if !self.keeps {
+                    changes.push(RowChange { table: table.clone(), uuid, old: None, new });
+                    continue;
+                }
                 if let Some(row) = &new {
                     self.rows.insert(key, row.clone());
                 }
@@ -164,6 +183,21 @@ impl Monitor {
             }
         }
         Ok(changes)
+    }
+}
+
+fn object(value: Value) -> Result<Map<String, Value>, Error> {
+    match value {
+        Value::Object(object) => Ok(object),
+        other => Err(unexpected("monitor", &other)),
+    }
+}
+
+/// The row after a change of the first form.
+fn after(mut change: Value) -> Option<Row> {
+    match change.get_mut("new")?.take() {
+        Value::Object(row) => Some(row.into_iter().collect()),
+        _ => None,
     }
 }
 

@@ -1,15 +1,13 @@
 //! Enterprises: numbers, their groups, and the operator's own one, which is there from the start and never
 //! listed. Never touches what lies below a domain.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Behaviour, Body};
 use crate::vsd::engine::{Engine, SYSTEM_USER};
 use crate::vsd::error::{Refusal, code};
-use crate::vsd::store::Object;
+use crate::vsd::store::{Object, Values};
 
 /// The operator's enterprise; the same on all installations of the real VSD.
 pub(in crate::vsd) const CSP: Uuid = Uuid::from_u128(0x7604_6673_d0ea_4a67_b6af_2829_952f_0812);
@@ -79,8 +77,8 @@ pub(in crate::vsd) fn seed(engine: &mut Engine) {
         updated_by: SYSTEM_USER,
         values,
     };
-    let profile = BTreeMap::from([("name", Value::from("Default Profile"))]);
+    let profile = Values::from([("name", Value::from("Default Profile"))]);
     engine.store.insert(object(DEFAULT_PROFILE, "enterpriseprofile", profile));
-    let csp = BTreeMap::from([("name", Value::from("CSP")), ("enterpriseType", Value::from("CSP"))]);
+    let csp = Values::from([("name", Value::from("CSP")), ("enterpriseType", Value::from("CSP"))]);
     engine.store.insert(object(CSP, "enterprise", csp));
 }

@@ -1,14 +1,12 @@
 //! What belongs to the platform and is there from the start: the system configuration and the operator's groups.
 //! Never what a tenant has.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::enterprise::CSP;
 use crate::vsd::engine::{Engine, SYSTEM_USER};
-use crate::vsd::store::Object;
+use crate::vsd::store::{Object, Values};
 
 /// The system configuration. The real one's ID is not public.
 const CONFIGURATION: Uuid = Uuid::from_u128(0x0f0d_1c6a_4a35_4f3f_9b54_8a1f_6ce2_1b01);
@@ -34,9 +32,9 @@ pub(in crate::vsd) fn seed(engine: &mut Engine) {
         updated_by: SYSTEM_USER,
         values,
     };
-    engine.store.insert(object(CONFIGURATION, "systemconfig", None, BTreeMap::new()));
+    engine.store.insert(object(CONFIGURATION, "systemconfig", None, Values::default()));
     for (id, name, role) in GROUPS {
-        let values = BTreeMap::from([
+        let values = Values::from([
             ("name", Value::from(name)),
             ("role", Value::from(role)),
             ("managementMode", Value::from("RESERVED")),

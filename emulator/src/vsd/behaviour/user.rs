@@ -1,8 +1,6 @@
 //! Users: passwords are kept as digests, the operator's root user is there from the start, and `/me` is the
 //! user who asks. Never shows a password.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -12,7 +10,7 @@ use super::{Behaviour, Body};
 use crate::vsd::auth::{self, digest};
 use crate::vsd::engine::{Engine, SYSTEM_USER};
 use crate::vsd::error::{Refusal, code};
-use crate::vsd::store::Object;
+use crate::vsd::store::{Object, Values};
 
 /// The operator's root user; the same on all installations of the real VSD.
 pub(in crate::vsd) const CSPROOT: Uuid = Uuid::from_u128(0x8a6f_0e20_a4db_4878_ad84_9cc6_1756_cd5e);
@@ -55,7 +53,7 @@ impl Behaviour for User {
 /// Makes the operator's root user.
 pub(in crate::vsd) fn seed(engine: &mut Engine, password: &str) {
     let now = engine.second();
-    let values = BTreeMap::from([
+    let values = Values::from([
         ("userName", Value::from("csproot")),
         ("password", Value::from(digest(password))),
         ("firstName", Value::from("csproot")),

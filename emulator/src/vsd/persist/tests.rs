@@ -14,6 +14,7 @@ use crate::vsd::Vsd;
 use crate::vsd::behaviour::CSPROOT;
 use crate::vsd::error::Refusal;
 use crate::vsd::model::Name;
+use crate::vsd::store::Values;
 
 #[derive(Clone, Debug)]
 enum Write {
@@ -272,7 +273,7 @@ fn bytes_that_are_no_object_are_told_and_never_a_panic() {
         updated: 2000,
         owner: Uuid::from_u128(3),
         updated_by: Uuid::from_u128(4),
-        values: BTreeMap::from([("name", json!("z")), ("description", json!("\u{fc}"))]),
+        values: Values::from([("name", json!("z")), ("description", json!("\u{fc}"))]),
     };
     let bytes = record::write(&object);
     assert_eq!(record::read(Uuid::nil(), &bytes, &model).unwrap(), object);

@@ -5,6 +5,7 @@ mod ids;
 mod indexes;
 mod object;
 mod texts;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::model::{Model, Name};
 pub(super) use ids::Ids;
 use indexes::{Indexes, change, indexed};
 pub(super) use object::Object;
+pub(super) use values::Values;
 
 /// What a change makes of one object.
 #[derive(Clone, Copy, Debug)]
@@ -250,7 +252,8 @@ impl Store {
         }
     }
 
-    fn put(&mut self, object: Object) {
+    fn put(&mut self, mut object: Object) {
+        object.values.settle();
         self.index(&object, true);
         self.objects.insert(object.id, object);
     }
@@ -294,7 +297,7 @@ mod tests {
             updated: 0,
             owner: Uuid::nil(),
             updated_by: Uuid::nil(),
-            values: BTreeMap::from([("name", Value::from(name))]),
+            values: Values::from([("name", Value::from(name))]),
         }
     }
 

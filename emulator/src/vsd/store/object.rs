@@ -1,10 +1,9 @@
 //! An object as it is stored. Never holds what the model says anyway.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::Values;
 use crate::vsd::model::Name;
 
 /// An object. Attributes that have the model's default (or null where there is none) are not stored.
@@ -19,7 +18,7 @@ pub(in crate::vsd) struct Object {
     pub(in crate::vsd) updated: u64,
     pub(in crate::vsd) owner: Uuid,
     pub(in crate::vsd) updated_by: Uuid,
-    pub(in crate::vsd) values: BTreeMap<Name, Value>,
+    pub(in crate::vsd) values: Values,
 }
 
 impl Object {
@@ -39,6 +38,8 @@ impl Object {
 
     /// Sets an attribute that has no value yet.
     pub(in crate::vsd) fn fill(&mut self, attribute: Name, value: impl Into<Value>) {
-        self.values.entry(attribute).or_insert_with(|| value.into());
+        if !self.values.contains_key(attribute) {
+            self.values.insert(attribute, value.into());
+        }
     }
 }

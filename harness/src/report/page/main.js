@@ -36,8 +36,8 @@ function open(index) {
   by('run-verdict').className = 'verdict ' + (failed(run) ? 'bad' : 'good');
   by('run-title').textContent = visible(run.title);
   const times = run.simulated_seconds / Math.max(run.real_seconds, .001);
-  figures(by('run-figures'), [['pods', number(run.pods)], ['ADD', number(run.adds)], ['DEL', number(run.dels)], [run.world === 'host' ? 'on this machine' : 'simulated', milliseconds(run.simulated_seconds * 1000)],
-    ['really', milliseconds(run.real_seconds * 1000)], ...(run.world === 'host' ? [] : [['faster', digits(times, 3) + ' \u00d7']])]);
+  figures(by('run-figures'), [['pods', number(run.pods)], ['ADD', number(run.adds)], ['DEL', number(run.dels)], [run.world === 'sim' ? 'simulated' : 'in this world', milliseconds(run.simulated_seconds * 1000)],
+    ['really', milliseconds(run.real_seconds * 1000)], ...(run.world !== 'sim' ? [] : [['faster', digits(times, 3) + ' \u00d7']])]);
   show(by('wrong'), failed(run));
   const violation = run.violation;
   by('violation').textContent = violation ? visible(violation.invariant + ' violated on ' + violation.node + ' at ' + violation.time_ms + ' ms: ' + violation.details) : '';

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::record::Record;
 use super::results::Results;
+use super::sweep::sweeps;
 
 /// As many events of one run are on the page. Of a run that was violated they are the last ones before that.
 const MAX_ITEMS: usize = 10_000;
@@ -67,7 +68,7 @@ fn data(directory: &Path, results: &Results) -> Value {
     json!({
         "version": results.version, "summary": results.summary, "not_begun": results.not_begun,
         "interrupted": results.interrupted, "coverage": results.coverage, "runs": runs,
-        "runs_left_out": results.runs.len() - shown.len(), "sweeps": [],
+        "runs_left_out": results.runs.len() - shown.len(), "sweeps": sweeps(&results.runs),
         "details": details.into_iter().map(|(_, detail)| detail).collect::<Vec<_>>(),
         "caps": {"items": MAX_ITEMS, "all_items": MAX_ALL_ITEMS, "runs": MAX_RUNS},
     })

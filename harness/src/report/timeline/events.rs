@@ -49,7 +49,9 @@ pub(super) fn read(builder: &mut Builder, trace: &[String]) {
             }
             "power_off" => {
                 let there: Vec<_> = open.up.keys().filter(|(up, _)| *up == node).cloned().collect();
-                there.iter().for_each(|key| open.close(builder, key, time));
+                for key in &there {
+                    open.close(builder, key, time);
+                }
                 builder.put_runtime(&node, mark(&event, &name, time));
             }
             "fault" => open.faults.entry((text("fault"), node)).or_default().push(time),
@@ -116,7 +118,9 @@ impl Open {
 
     fn close_all(&mut self, builder: &mut Builder, time: u64) {
         let up: Vec<_> = self.up.keys().cloned().collect();
-        up.iter().for_each(|key| self.close(builder, key, time));
+        for key in &up {
+            self.close(builder, key, time);
+        }
         for ((fault, node), begins) in std::mem::take(&mut self.faults) {
             for begin in begins {
                 builder.bands.push(Band { fault: fault.clone(), node: node.clone(), begin, end: time });

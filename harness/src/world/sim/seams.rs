@@ -1,7 +1,7 @@
 //! The rest of a simulated node's seams: streams into the emulated switch, HTTP into the emulated services, the log.
 //! Each takes a little virtual time, so that what happens at once elsewhere can come in between.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,48 +35,28 @@ const UNTRUSTED: &str = "invalid peer certificate: UnknownIssuer";
 /// The end of the path of the VSD's long poll for events.
 const LONG_POLL: &str = "/events";
 
-/// How many lines of a node's log are remembered: those of the last calls, for who looks into a failure.
-const RECENT_LINES: usize = 100;
-
-/// What the calls on a node said about themselves lately.
+/// What the calls on a node said about themselves, lines and figures, until somebody looks.
 #[derive(Clone, Debug, Default)]
-pub struct RecentLog(Arc<Mutex<Lines>>);
-
-#[derive(Debug, Default)]
-struct Lines {
-    recent: VecDeque<String>,
-    /// What nobody has looked at yet, lines and figures.
-    unseen: Vec<String>,
-}
+pub struct RecentLog(Arc<Mutex<Vec<String>>>);
 
 impl RecentLog {
-    fn state(&self) -> MutexGuard<'_, Lines> {
+    fn unseen(&self) -> MutexGuard<'_, Vec<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The lines, oldest first.
-    pub fn lines(&self) -> Vec<String> {
-        self.state().recent.iter().cloned().collect()
     }
 
     /// Lines, and figures handed to the audit, since this was last asked.
     pub fn take_unseen(&self) -> Vec<String> {
-        std::mem::take(&mut self.state().unseen)
+        std::mem::take(&mut self.unseen())
     }
 }
 
 impl Log for RecentLog {
     fn write(&self, _file: &LogFile, line: &str) {
-        let mut state = self.state();
-        if state.recent.len() == RECENT_LINES {
-            state.recent.pop_front();
-        }
-        state.recent.push_back(line.to_owned());
-        state.unseen.push(line.to_owned());
+        self.unseen().push(line.to_owned());
     }
 
     fn report(&self, _socket: &Path, datagram: &[u8]) {
-        self.state().unseen.push(String::from_utf8_lossy(datagram).into_owned());
+        self.unseen().push(String::from_utf8_lossy(datagram).into_owned());
     }
 }
 

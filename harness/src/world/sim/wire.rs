@@ -2,6 +2,7 @@
 //! and it closes at once for a process that is killed.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -26,9 +27,9 @@ pub(super) struct Wire {
     /// Whose it is, and what wakes it at that one's end; absent for what nobody kills.
     life: Option<(Life, End)>,
     random: Random,
-    buffer: Vec<u8>,
-    /// How much of it has arrived, and how much of that was taken.
-    arrived: usize,
+    /// What is on its way or has arrived, and how much of that was taken. Takes room only while there is some: most streams
+    /// of a cluster are silent.
+    arrived: Box<[u8]>,
     taken: usize,
     due: Option<Pin<Box<Sleep>>>,
 }
@@ -36,15 +37,7 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn new(inner: DuplexStream, life: Option<&Life>, random: Random) -> Self {
         let life = life.map(|life| (life.clone(), Box::pin(life.end()) as End));
-        Self {
-            inner: Some(inner),
-            life,
-            random,
-            buffer: vec![0; CHUNK_BYTES],
-            arrived: 0,
-            taken: 0,
-            due: None,
-        }
+        Self { inner: Some(inner), life, random, arrived: Box::default(), taken: 0, due: None }
     }
 
     /// The stream, unless its process was killed: then it is closed here and now.
@@ -72,24 +65,25 @@ impl AsyncRead for Wire {
                 ready!(due.as_mut().poll(context));
                 this.due = None;
             }
-            if this.taken < this.arrived {
-                let waiting = &this.buffer[this.taken..this.arrived];
+            if this.taken < this.arrived.len() {
+                let waiting = &this.arrived[this.taken..];
                 let length = waiting.len().min(buffer.remaining());
                 buffer.put_slice(&waiting[..length]);
                 this.taken += length;
+                if this.taken == this.arrived.len() {
+                    (this.arrived, this.taken) = (Box::default(), 0);
+                }
                 return Poll::Ready(Ok(()));
             }
-            let mut space = ReadBuf::new(&mut this.buffer);
-            let read = match &mut this.inner {
-                Some(inner) => Pin::new(inner).poll_read(context, &mut space),
-                None => Poll::Ready(Ok(())),
-            };
-            let length = space.filled().len();
-            (this.arrived, this.taken) = (length, 0);
-            ready!(read)?;
-            if length == 0 {
+            let mut space = [MaybeUninit::uninit(); CHUNK_BYTES];
+            let mut space = ReadBuf::uninit(&mut space);
+            if let Some(inner) = &mut this.inner {
+                ready!(Pin::new(inner).poll_read(context, &mut space))?;
+            }
+            if space.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
+            this.arrived = space.filled().into();
             let way = 1 + this.random.below(SLOWEST_MILLISECONDS);
             this.due = Some(Box::pin(sleep(Duration::from_millis(way))));
         }
