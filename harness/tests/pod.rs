@@ -129,11 +129,6 @@ fn a_pod_that_is_refused_leaves_nothing_and_one_that_others_made_keeps_its_objec
 #[test]
 fn echoes_pass_between_nodes_where_the_policy_lets_them_and_what_decides_is_named() {
     let test = "echoes_pass_between_nodes_where_the_policy_lets_them_and_what_decides_is_named";
-    let help = Command::new(executable("emulator")).args(["up", "--help"]).output().unwrap();
-    if !String::from_utf8_lossy(&help.stdout).contains("--dataplane") {
-        eprintln!("SKIPPED {test}: emulator up --dataplane");
-        return;
-    }
     if lacks(test, &["ip", "nft"]) {
         return;
     }

@@ -29,20 +29,10 @@ fn pod(site: &Site, name: &str) -> String {
     run("kubectl", &[&["--kubeconfig", kubeconfig.to_str().unwrap()], &uid[..]].concat())
 }
 
-/// Whether packets are carried here; says what is skipped where they are not.
-fn cannot_carry(test: &str) -> bool {
-    let help = Command::new(executable("emulator")).args(["up", "--help"]).output().unwrap();
-    let knows = String::from_utf8_lossy(&help.stdout).contains("--dataplane");
-    if !knows {
-        eprintln!("SKIPPED {test}: emulator up --dataplane");
-    }
-    !knows || lacks(test, &["nft", "nsenter"])
-}
-
 #[test]
 fn sandboxes_of_two_nodes_reach_each_other() {
     let test = "sandboxes_of_two_nodes_reach_each_other";
-    if cannot_run(test) || cannot_carry(test) {
+    if cannot_run(test) || lacks(test, &["nft", "nsenter"]) {
         return;
     }
     isolated(|| async {

@@ -28,6 +28,7 @@ pub(super) fn found() -> Vec<Found> {
 /// Fails where a test that is named `FILE::TEST` is not there.
 pub(super) fn check_test(top: &Path, whose: &str, test: &str) {
     let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("{whose}: {test} names no test"));
-    let content = fs::read_to_string(top.join(file)).unwrap_or_else(|error| panic!("{whose}: {file}: {error}"));
+    let content =
+        fs::read_to_string(top.join(file)).unwrap_or_else(|error| panic!("{whose}: {file}: {error}"));
     assert!(content.contains(&format!("fn {name}(")), "{whose}: {file} has no test {name}");
 }
