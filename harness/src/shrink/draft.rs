@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_value_is_written_as_it_is_read() {
-        let text = "title = \"say \\\"t\\\"\"\nwhy = \"w\"\nseed = 7\n\n[cluster]\nnodes = \"2..9\"\n\n\
+        let text = "title = 'say \"t\"'\nwhy = \"w\"\nseed = 7\n\n[cluster]\nnodes = \"2..9\"\n\n\
                     [[load]]\nkind = \"churn\"\nrate = \"5..50/s\"\nduration = \"1500ms..1m\"\npercent = \"0.5%..30%\"\n\
                     stream = 2\nonly = [3, 17]\n\n[[load]]\nkind = \"reboot\"\nnode = 2\nat = \"10s\"\nlose_rows = true\n";
         assert_eq!(Draft::read(text).unwrap().text(), text);
