@@ -139,6 +139,7 @@ fn the_reference_of_results_json_has_every_field_that_there_is_and_no_other() {
         events: 1,
         difference,
     });
+    results.runs[0].more.insert("shrunk".to_owned(), text().into());
     results.runs[0].varied = Some(Varied { key: text(), unit: text(), value: 1.0 });
     let mut found = std::collections::BTreeSet::new();
     members(&serde_json::to_value(&results).unwrap(), "", &mut found);

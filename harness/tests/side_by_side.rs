@@ -4,7 +4,8 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use nuage_harness::run::{pool, run};
+use nuage_harness::run::pool::Pool;
+use nuage_harness::run::run;
 use nuage_harness::scenario::{Scenario, collect};
 
 fn scenarios() -> Vec<Scenario> {
@@ -23,10 +24,10 @@ fn worlds_side_by_side_have_the_traces_that_they_have_alone() {
     // Each of them twice, all of them at once.
     let twice = scenarios.len() * 2;
     let mut beside = Vec::new();
-    pool::in_order(
+    let shared = scenarios.clone();
+    Pool::of(NonZeroUsize::new(twice).unwrap()).in_order(
         twice,
-        NonZeroUsize::new(twice).unwrap(),
-        |piece| run(&scenarios[piece % scenarios.len()], 3).unwrap().trace,
+        move |piece| run(&shared[piece % shared.len()], 3).unwrap().trace,
         |trace| {
             beside.push(trace);
             true

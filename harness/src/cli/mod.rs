@@ -37,7 +37,7 @@ Examples:
                                              a scenario to begin with, every key explained
 
 Exit codes: 0 everything holds, 1 an expectation or invariant is violated, or compare found something worse, 2 usage or an invalid scenario,
-3 a run was not deterministic, 4 the machine lacks something.";
+3 a run was not deterministic, 4 the machine lacks something, 130 interrupted.";
 
 /// Everything holds.
 const HOLDS: u8 = 0;

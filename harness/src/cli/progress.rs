@@ -15,7 +15,7 @@ const WIDTH: usize = 16;
 
 /// The line.
 #[derive(Debug)]
-pub(super) struct Progress(Option<Mutex<Bar>>);
+pub(super) struct Progress(Mutex<Option<Bar>>);
 
 #[derive(Debug)]
 struct Bar {
@@ -32,18 +32,18 @@ impl Progress {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let seen = wanted && total > 1 && !set("NO_COLOR") && !dumb && io::stderr().is_terminal();
         let bar = Bar { total, done: 0, failed: 0, watch: Stopwatch::start() };
-        let progress = Self(seen.then(|| Mutex::new(bar)));
+        let progress = Self(Mutex::new(seen.then_some(bar)));
         progress.aside(|| {});
         progress
     }
 
-    fn bar(&self) -> Option<MutexGuard<'_, Bar>> {
-        Some(self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    fn bar(&self) -> MutexGuard<'_, Option<Bar>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One more run has ended.
     pub(super) fn tick(&self, failed: bool) {
-        if let Some(mut bar) = self.bar() {
+        if let Some(bar) = self.bar().as_mut() {
             bar.done += 1;
             bar.failed += usize::from(failed);
             draw(&format!("{CLEAR}{}", bar.text()));
@@ -57,15 +57,15 @@ impl Progress {
             draw(CLEAR);
         }
         let printed = print();
-        if let Some(bar) = &bar {
+        if let Some(bar) = bar.as_ref() {
             draw(&bar.text());
         }
         printed
     }
 
-    /// It is over.
+    /// It is over, whoever may still be at work.
     pub(super) fn end(&self) {
-        if self.bar().is_some() {
+        if self.bar().take().is_some() {
             draw(CLEAR);
         }
     }

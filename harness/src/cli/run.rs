@@ -1,20 +1,24 @@
 //! `harness run`: scenarios, a line each and a summary.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::progress::Progress;
-use super::{HOLDS, NOT_DETERMINISTIC, VIOLATED, complain, say};
+use super::shrink::{LimitArguments, smaller};
+use super::{HOLDS, INTERRUPTED, NOT_DETERMINISTIC, VIOLATED, complain, note, say};
 use crate::coverage::Coverage;
 use crate::error::Error;
-use crate::report::record::{Record, Varied};
+use crate::report::record::{Record, Varied, Verdict};
 use crate::report::results::{Results, coverage};
-use crate::report::{Directory, line};
-use crate::run::pool::in_order;
+use crate::report::{self, Directory, line};
+use crate::run::interrupt::Interrupt;
+use crate::run::pool::{Pool, UnderWay};
 #[cfg(target_os = "linux")]
 use crate::run::run_on_host;
+use crate::run::sweep::{Maker, Shard};
 use crate::run::{Report, run as run_scenario, run_reported};
 use crate::scenario::vary::{Step, Vary};
 use crate::scenario::{Scenario, collect, duration};
@@ -48,6 +52,7 @@ enum Form {
 }
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Arguments {
     /// Files, or directories with *.toml
     #[arg(required = true, value_name = "PATH")]
@@ -90,6 +95,14 @@ pub(super) struct Arguments {
     /// Write a report there: report.html, results.json, junit.xml, runs.jsonl, traces/SCENARIO.SEED.jsonl and .trace.json
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Go on with the report that is there: runs that it has already, of the same scenario, seed and executable, are not made again
+    #[arg(long, requires = "report")]
+    resume: bool,
+    /// Make the first run of each scenario that fails as small as it can be and still fail: shrunk/SCENARIO.SEED.toml in the report
+    #[arg(long, requires = "report")]
+    shrink: bool,
+    #[command(flatten)]
+    shrink_limits: LimitArguments,
     /// Run each scenario with each of these values of one of its numbers, like `load[0].rate=1/s..50/s:10` (ten of them) or
     /// cluster.nodes=3; the report's page has a curve of ADD's latency
     #[arg(long, value_name = "KEY=RANGE")]
@@ -100,35 +113,6 @@ pub(super) struct Arguments {
     /// For scripts: one JSON object at the end, or =lines: one for each run as soon as it has ended
     #[arg(long, value_name = "FORM", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "object")]
     json: Option<Form>,
-}
-
-/// One of several parts of a sweep: each run is in exactly one of them.
-#[derive(Clone, Copy, Debug)]
-struct Shard {
-    /// From nought.
-    part: usize,
-    of: usize,
-}
-
-/// The pod's number in an Indexed Job, from nought.
-const JOB_INDEX: &str = "JOB_COMPLETION_INDEX";
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (part, of) = text.split_once('/').unwrap_or_default();
-        let part: Option<usize> = if part == "job" {
-            let index = std::env::var(JOB_INDEX).map_err(|_| format!("{JOB_INDEX} is not set"))?;
-            index.parse().ok()
-        } else {
-            part.parse().ok().and_then(|part: usize| part.checked_sub(1))
-        };
-        match part.zip(of.parse().ok()) {
-            Some((part, of)) if part < of => Ok(Self { part, of }),
-            _ => Err("a part like 1/4, from 1/4 to 4/4, is expected".to_owned()),
-        }
-    }
 }
 
 pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
@@ -148,42 +132,35 @@ struct Made {
     record: Record,
 }
 
+/// A run that is to be made.
+struct Piece {
+    planned: Arc<Planned>,
+    seed: u64,
+    /// What tells it from every other.
+    identity: String,
+}
+
+/// Under this name a record says which run it is.
+const IDENTITY: &str = "identity";
+/// Under this name a record says where its smaller scenario is.
+const SHRUNK: &str = "shrunk";
+
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
-    let scenarios = arguments.scenarios()?;
-    let runs = arguments.runs(&scenarios);
-    let mut directory = arguments.report.as_deref().map(Directory::begin).transpose()?;
-    let (mut done, mut wrong, mut not_begun) = (Vec::new(), None, 0);
-    let (world, watch) = (Ground::new(arguments)?, Stopwatch::start());
-    let progress = Progress::begin(runs.len(), arguments.json.is_none());
-    let work = |piece: usize| {
-        let in_time = arguments.time_limit.is_none_or(|limit| watch.elapsed() < limit);
-        let made = in_time.then(|| one(runs[piece].0, runs[piece].1, arguments.check_determinism, &world));
-        let failed = made.as_ref().is_some_and(|made| made.as_ref().is_ok_and(|made| made.record.failed()));
-        progress.tick(failed);
-        made
-    };
-    in_order(runs.len(), arguments.jobs, work, |result| {
-        let Some(result) = result else {
-            not_begun += 1;
-            return true;
-        };
-        match result.and_then(|made| tell(made, arguments, directory.as_mut(), &progress)) {
-            Ok(record) => {
-                let failed = record.failed();
-                done.push(record);
-                !(failed && arguments.fail_fast)
-            }
-            Err(error) => {
-                wrong = Some(error);
-                false
-            }
-        }
-    });
-    progress.end();
-    if let Some(error) = wrong {
+    let pieces = arguments.pieces(arguments.scenarios()?)?;
+    let ground = Ground::new(arguments)?;
+    let (mut directory, mut done) = arguments.begin(&pieces)?;
+    let before = done.len();
+    let interrupt = Interrupt::by_signals();
+    let pool = Pool { jobs: arguments.jobs, interrupt: interrupt.clone(), under_way: ground.under_way() };
+    if let Some(error) = make(arguments, &pool, &pieces, ground, directory.as_mut(), &mut done) {
         return Err(error);
     }
-    let results = Results { not_begun, ..Results::of(done) };
+    if let Some(directory) = directory.as_ref().filter(|_| arguments.shrink && !interrupt.is_set()) {
+        shrink_failures(arguments, &pool, &pieces, directory, &mut done);
+    }
+    let all = pieces.len();
+    let (not_begun, interrupted) = (all - done.len(), interrupt.is_set());
+    let results = Results { not_begun, interrupted, ..Results::of(done.into_values().collect()) };
     if let Some(directory) = &directory {
         directory.finish(&results)?;
     }
@@ -192,19 +169,113 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
         Some(Form::Lines) => {}
         None => {
             say(&results.summary.line());
+            if before > 0 {
+                say(&format!("{before} of {all} runs were made before"));
+            }
             if not_begun > 0 {
-                say(&format!("the time was up: {not_begun} of {} runs were not begun", runs.len()));
+                let why = match (interrupted, arguments.time_limit) {
+                    (true, _) => "interrupted",
+                    (false, Some(_)) => "the time was up",
+                    (false, None) => "a run failed",
+                };
+                say(&format!("{why}: {not_begun} of {all} runs were not begun"));
             }
         }
     }
     let covered = !arguments.coverage || tell_coverage(&coverage(&results.runs), arguments.json.is_some());
-    Ok(if results.summary.not_deterministic > 0 {
+    Ok(if interrupted {
+        INTERRUPTED
+    } else if results.summary.not_deterministic > 0 {
         NOT_DETERMINISTIC
     } else if !covered || results.summary.failed > 0 {
         VIOLATED
     } else {
         HOLDS
     })
+}
+
+/// Makes the runs that are not done yet, and tells of each. What keeps the rest from being made, if anything does.
+fn make(
+    arguments: &Arguments,
+    pool: &Pool,
+    pieces: &Arc<Vec<Piece>>,
+    ground: Ground,
+    mut directory: Option<&mut Directory>,
+    done: &mut BTreeMap<usize, Record>,
+) -> Option<Error> {
+    let left: Vec<usize> = (0..pieces.len()).filter(|piece| !done.contains_key(piece)).collect();
+    let progress = Arc::new(Progress::begin(left.len(), arguments.json.is_none()));
+    let (limit, twice, watch) = (arguments.time_limit, arguments.check_determinism, Stopwatch::start());
+    let count = left.len();
+    let work = {
+        let (pieces, progress, interrupt) =
+            (Arc::clone(pieces), Arc::clone(&progress), pool.interrupt.clone());
+        move |nth: usize| {
+            let number = left[nth];
+            let in_time = limit.is_none_or(|limit| watch.elapsed() < limit);
+            let made = in_time.then(|| one(&pieces[number], twice, &ground));
+            if let Some(Err(Error::Interrupted)) = &made {
+                // It was told by the same signal, perhaps earlier.
+                interrupt.set();
+            }
+            let failed =
+                made.as_ref().is_some_and(|made| made.as_ref().is_ok_and(|made| made.record.failed()));
+            progress.tick(failed);
+            made.map(|made| (number, made))
+        }
+    };
+    let mut wrong = None;
+    pool.in_order(count, work, |result| {
+        let Some((number, made)) = result else { return true };
+        match made.and_then(|made| tell(made, arguments, directory.as_deref_mut(), &progress)) {
+            Ok(record) => {
+                let failed = record.failed();
+                done.insert(number, record);
+                !(failed && arguments.fail_fast)
+            }
+            Err(Error::Interrupted) => true,
+            Err(error) => {
+                wrong = Some(error);
+                false
+            }
+        }
+    });
+    progress.end();
+    wrong
+}
+
+/// Makes the first run of each scenario that fails smaller. What cannot be made smaller is told and no failure.
+fn shrink_failures(
+    arguments: &Arguments,
+    pool: &Pool,
+    pieces: &Arc<Vec<Piece>>,
+    directory: &Directory,
+    done: &mut BTreeMap<usize, Record>,
+) {
+    let mut first = BTreeMap::new();
+    // A scenario that was varied is in no file.
+    let fails = |record: &Record| record.verdict == Verdict::Failed && record.varied.is_none();
+    for (number, record) in done.iter().filter(|(_, record)| fails(record)) {
+        first.entry(record.scenario.clone()).or_insert(*number);
+    }
+    let numbers: Vec<usize> = first.into_values().collect();
+    let (limits, shared, count) = (arguments.shrink_limits, Arc::clone(pieces), numbers.len());
+    let work = move |nth: usize| {
+        let Piece { planned, seed, .. } = &shared[numbers[nth]];
+        (numbers[nth], smaller(planned.scenario.path.as_ref(), *seed, limits))
+    };
+    pool.in_order(count, work, |(number, shrunk)| {
+        let Some(record) = done.get_mut(&number) else { return true };
+        let (path, name) = directory.shrunk(record);
+        match shrunk.and_then(|shrunk| report::write(&path, &shrunk.text(&path)).map(|()| shrunk)) {
+            Ok(shrunk) => {
+                note(&format!("{}: {}", path.display(), shrunk.summary()));
+                record.more.insert(SHRUNK.to_owned(), name.into());
+            }
+            Err(error) => note(&error.to_string()),
+        }
+        true
+    });
 }
 
 impl Arguments {
@@ -223,16 +294,33 @@ impl Arguments {
     }
 
     /// Every run that is asked for of this machine.
-    fn runs<'a>(&self, scenarios: &'a [Planned]) -> Vec<(&'a Planned, u64)> {
-        let mut runs = Vec::new();
-        for planned in scenarios {
+    fn pieces(&self, scenarios: Vec<Planned>) -> Result<Arc<Vec<Piece>>, Error> {
+        let Self { world, bin_dir, image, check_determinism, .. } = self;
+        let maker = Maker::this(&format!("{world:?} {bin_dir:?} {image} {check_determinism}"))?;
+        let mut pieces = Vec::new();
+        for planned in scenarios.into_iter().map(Arc::new) {
             let first = self.seed.unwrap_or(planned.scenario.seed);
-            runs.extend((0..self.seeds).map(|offset| (planned, first.wrapping_add(offset))));
+            pieces.extend((0..self.seeds).map(|offset| {
+                let (planned, seed) = (Arc::clone(&planned), first.wrapping_add(offset));
+                let identity = maker.identity(&planned.scenario, seed);
+                Piece { planned, seed, identity }
+            }));
         }
-        match self.shard {
-            Some(Shard { part, of }) => runs.into_iter().skip(part).step_by(of).collect(),
-            None => runs,
-        }
+        Ok(Arc::new(match self.shard {
+            Some(shard) => shard.of(pieces),
+            None => pieces,
+        }))
+    }
+
+    /// Begins a report, or goes on with one; with the runs that it has already, by their numbers.
+    fn begin(&self, pieces: &[Piece]) -> Result<(Option<Directory>, BTreeMap<usize, Record>), Error> {
+        let Some(path) = &self.report else { return Ok((None, BTreeMap::new())) };
+        let numbers: BTreeMap<&str, usize> =
+            pieces.iter().enumerate().map(|(number, piece)| (piece.identity.as_str(), number)).collect();
+        let number_of = |record: &Record| numbers.get(record.more.get(IDENTITY)?.as_str()?).copied();
+        let (directory, kept) = Directory::go_on(path, |record| self.resume && number_of(record).is_some())?;
+        let done = kept.into_iter().filter_map(|record| Some((number_of(&record)?, record))).collect();
+        Ok((Some(directory), done))
     }
 }
 
@@ -258,6 +346,10 @@ fn tell(
             record.complaints.iter().for_each(|line| say(&format!("    {line}")));
             if record.failed() {
                 say(&format!("    again: {}", record.replay));
+            }
+            // Of what a simulation has found alone.
+            if let Some(rest) = record.replay.strip_prefix("harness replay ").filter(|_| record.failed()) {
+                say(&format!("    smaller: harness shrink {rest}"));
             }
         }
     });
@@ -298,6 +390,15 @@ impl Ground {
         }
     }
 
+    /// What becomes of runs that are interrupted: real ones take away what they have made.
+    fn under_way(&self) -> UnderWay {
+        match self {
+            Self::Simulation { .. } => UnderWay::Left,
+            #[cfg(target_os = "linux")]
+            Self::Machine(_) => UnderWay::Awaited,
+        }
+    }
+
     fn run(&self, scenario: &Scenario, seed: u64) -> Result<Report, Error> {
         match self {
             Self::Simulation { reported: true } => run_reported(scenario, seed),
@@ -308,14 +409,16 @@ impl Ground {
     }
 }
 
-fn one(planned: &Planned, seed: u64, twice: bool, ground: &Ground) -> Result<Made, Error> {
-    let Planned { scenario, varied } = planned;
+fn one(piece: &Piece, twice: bool, ground: &Ground) -> Result<Made, Error> {
+    let Piece { planned, seed, identity } = piece;
+    let (Planned { scenario, varied }, seed) = (&**planned, *seed);
     let watch = Stopwatch::start();
     let report = ground.run(scenario, seed)?;
     let real = watch.elapsed();
     let apart = if twice { parted(&report.trace, &ground.run(scenario, seed)?.trace) } else { None };
     let mut record = Record::of(&report, real, apart.is_none());
     record.complaints.extend(apart);
+    record.more.insert(IDENTITY.to_owned(), identity.as_str().into());
     if let Some((varied, text)) = varied {
         let (world, path) = (&record.world, &scenario.path);
         record.replay =

@@ -12,7 +12,7 @@ pub mod results;
 pub mod sweep;
 pub mod timeline;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,10 @@ pub const RESULTS: &str = "results.json";
 pub const JUNIT: &str = "junit.xml";
 /// What people read.
 pub const PAGE: &str = "report.html";
+/// What whoever adds to a report has locked.
+const LOCK: &str = ".lock";
+/// The folder of smaller scenarios that fail as runs did.
+pub const SHRUNK: &str = "shrunk";
 /// The folder of the traces.
 pub const TRACES: &str = "traces";
 /// The ending of a trace: a JSON line an event.
@@ -47,6 +51,8 @@ const MAX_NAME: usize = 200;
 pub struct Directory {
     path: PathBuf,
     runs: File,
+    /// Held for as long as runs are added, where the file system has locks.
+    _lock: File,
 }
 
 impl Directory {
@@ -55,25 +61,40 @@ impl Directory {
     /// # Errors
     /// [`Error::File`]
     pub fn begin(path: &Path) -> Result<Self, Error> {
+        Self::go_on(path, |_| false).map(|(directory, _)| directory)
+    }
+
+    /// Goes on with a report, or begins one: what it has of runs that are `wanted` stays and is returned, the rest is gone.
+    /// Whoever wrote it may have been killed in the middle of a line.
+    ///
+    /// # Errors
+    /// [`Error::File`], or [`Error::Report`]: somebody else is adding to it.
+    pub fn go_on(path: &Path, wanted: impl Fn(&Record) -> bool) -> Result<(Self, Vec<Record>), Error> {
         fs::create_dir_all(path).map_err(failed(path))?;
-        for stale in [RUNS, RESULTS, JUNIT, PAGE] {
+        let lock = lock(path)?;
+        let file = path.join(RUNS);
+        let kept: Vec<Record> = match fs::read(&file) {
+            Ok(bytes) => {
+                // What cannot be read is made again.
+                let runs =
+                    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+                runs.filter(wanted).collect()
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(failed(&file)(error)),
+        };
+        // Whole before anything is added to it, so that it can be gone on with at any time.
+        let lines = kept.iter().fold(String::new(), |lines, record| lines + &line(record) + "\n");
+        write(&file, &lines)?;
+        for stale in [RESULTS, JUNIT, PAGE] {
             let stale = path.join(stale);
             match fs::remove_file(&stale) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&stale)(error)),
                 _ => {}
             }
         }
-        Self::go_on(path)
-    }
-
-    /// Goes on with a report that was begun.
-    ///
-    /// # Errors
-    /// [`Error::File`]
-    pub fn go_on(path: &Path) -> Result<Self, Error> {
-        let file = path.join(RUNS);
-        let runs = OpenOptions::new().create(true).append(true).open(&file).map_err(failed(&file))?;
-        Ok(Self { path: path.to_owned(), runs })
+        let runs = OpenOptions::new().append(true).open(&file).map_err(failed(&file))?;
+        Ok((Self { path: path.to_owned(), runs, _lock: lock }, kept))
     }
 
     /// Writes a run's traces down.
@@ -87,6 +108,12 @@ impl Directory {
         write(&file(CHROME), &chrome::document(&Timeline::of(report)))?;
         record.trace = Some(name);
         Ok(())
+    }
+
+    /// Where the smaller scenario of a run is written; the path is told from the report's directory.
+    pub fn shrunk(&self, record: &Record) -> (PathBuf, String) {
+        let name = format!("{SHRUNK}/{}.{}.toml", file_name(&record.scenario), record.seed);
+        (self.path.join(&name), name)
     }
 
     /// Writes a run down: whoever is killed after this has it.
@@ -104,6 +131,19 @@ impl Directory {
     /// [`Error::File`]
     pub fn finish(&self, results: &Results) -> Result<(), Error> {
         finish(&self.path, results)
+    }
+}
+
+/// Keeps others from adding to a report.
+fn lock(path: &Path) -> Result<File, Error> {
+    let file = path.join(LOCK);
+    let lock = OpenOptions::new().create(true).append(true).open(&file).map_err(failed(&file))?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::Report { path: path.to_owned(), why: "another harness is writing it".to_owned() })
+        }
+        // A file system without locks keeps nobody from anything.
+        Err(TryLockError::Error(_)) | Ok(()) => Ok(lock),
     }
 }
 
@@ -180,6 +220,31 @@ mod tests {
         assert_eq!(trace.lines().collect::<Vec<_>>(), report.trace);
         let left = |entry: &fs::DirEntry| entry.path().extension().is_some_and(|end| end == "unfinished");
         assert!(!fs::read_dir(directory.path()).unwrap().map(Result::unwrap).any(|entry| left(&entry)));
+    }
+
+    #[test]
+    fn a_report_that_is_gone_on_with_keeps_what_is_wanted_of_it_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, record) = one("", 1);
+        let mut written = Directory::begin(directory.path()).unwrap();
+        let others = Directory::begin(directory.path());
+        assert!(matches!(others, Err(Error::Report { .. })), "one at a time: {others:?}");
+        for seed in 1..=3 {
+            written.add(&Record { seed, ..record.clone() }).unwrap();
+        }
+        written.finish(&Results::of(vec![])).unwrap();
+        drop(written);
+        // Killed in the middle of a line, and of a character.
+        let file = directory.path().join(RUNS);
+        let mut torn = fs::read(&file).unwrap();
+        torn.extend(b"{\"scenario\": \"\xc3");
+        fs::write(&file, torn).unwrap();
+        let (mut written, kept) = Directory::go_on(directory.path(), |record| record.seed != 2).unwrap();
+        assert_eq!(kept.iter().map(|record| record.seed).collect::<Vec<_>>(), [1, 3]);
+        assert!(!directory.path().join(RESULTS).exists(), "what it was is no result any more");
+        written.add(&Record { seed: 4, ..record }).unwrap();
+        let seeds = Results::read(directory.path()).unwrap().runs.into_iter().map(|run| run.seed);
+        assert_eq!(seeds.collect::<Vec<_>>(), [1, 3, 4]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Results {
     pub runs: Vec<Record>,
     /// Every fault that there is: operations that it struck, and how often.
     pub coverage: ByFault,
-    /// How many runs were not begun, because the time was up or because of a failure.
+    /// How many runs were not begun or not ended: the time was up, a run failed, or somebody interrupted it.
     #[serde(default)]
     pub not_begun: usize,
     /// Whether somebody ended it.

@@ -3,8 +3,10 @@
 
 #[cfg(target_os = "linux")]
 mod host;
+pub mod interrupt;
 mod liveness;
 pub mod pool;
+pub mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -14,6 +14,8 @@ pub mod vary;
 use std::path::Path;
 use std::sync::Arc;
 
+use sha1::{Digest as _, Sha1};
+
 use crate::error::Error;
 use crate::expect::{self, Expectation};
 use crate::fault::{self, Fault};
@@ -159,6 +161,8 @@ pub struct Scenario {
     pub name: String,
     /// The path it was read from.
     pub path: String,
+    /// A digest of its text.
+    pub content: String,
     /// One line for people.
     pub title: String,
     /// The incident that it is about.
@@ -213,6 +217,7 @@ impl Scenario {
             Ok(Self {
                 name: Path::new(path).with_extension("").display().to_string(),
                 path: path.to_owned(),
+                content: format!("{:x}", Sha1::digest(text)),
                 why,
                 title,
                 seed,

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bugs::{BUGS, Bug, ELSEWHERE, MONITOR};
 use found::{check_test, found};
 use nuage_cni::host::{Clock, Host};
-use nuage_harness::run::pool::in_order;
+use nuage_harness::run::pool::Pool;
 use nuage_harness::run::{Report, run_with};
 use nuage_harness::scenario::{Scenario, collect};
 use nuage_harness::world::sim::Tampering;
@@ -65,17 +65,18 @@ fn runs(
     let used: BTreeSet<&'static str> =
         BUGS.iter().map(|bug| bug.scenario).chain(MONITOR.iter().map(|bug| bug.scenario)).collect();
     let used: Vec<&'static str> = used.into_iter().collect();
-    let one = |piece: usize| {
+    let (scenarios, names) = (library.clone(), used.clone());
+    let one = move |piece: usize| {
         let (name, wrap) = match BUGS.get(piece) {
             Some(bug) => (bug.scenario, Some(bug.wrap)),
-            None => (used[piece - BUGS.len()], None),
+            None => (names[piece - BUGS.len()], None),
         };
-        let scenario = library.get(name).unwrap_or_else(|| panic!("no scenario {name}"));
+        let scenario = scenarios.get(name).unwrap_or_else(|| panic!("no scenario {name}"));
         run_with(scenario, scenario.seed, Tampering { wrap, ..Tampering::default() }).unwrap()
     };
     let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let (mut caught, mut healthy) = (Vec::new(), BTreeMap::new());
-    in_order(BUGS.len() + used.len(), jobs, one, |report| {
+    Pool::of(jobs).in_order(BUGS.len() + used.len(), one, |report| {
         match used.get(caught.len().saturating_sub(BUGS.len()) + healthy.len()) {
             Some(name) if caught.len() == BUGS.len() => drop(healthy.insert(*name, report.complaints())),
             _ => caught.push(fired(&report)),
