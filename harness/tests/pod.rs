@@ -137,7 +137,7 @@ fn echoes_pass_between_nodes_where_the_policy_lets_them_and_what_decides_is_name
         says(&site, &["add", "web"]);
         says(&site, &["add", "db", "--node", "node-2"]);
         let echo = says(&site, &["ping", "db", "web"]);
-        assert!(echo.contains("allowed") && echo.contains("the default of \"Allow all egress\""), "{echo}");
+        assert!(echo.contains("allowed") && echo.contains("\"Allow Intra-Zone Traffic\""), "{echo}");
         let ping = ["ping", "web", "db", "--timeout", "500ms", "--json"];
         let told: Value = serde_json::from_slice(&pod(&site, &ping).stdout).unwrap();
         assert_eq!((&told["sent"], &told["answered"], &told["agrees"]), (&json!(3), &json!(3), &json!(true)));

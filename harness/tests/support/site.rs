@@ -48,12 +48,15 @@ impl Site {
         self.endpoints()["nodes"][node]["netns"].as_str().map(str::to_owned)
     }
 
-    /// Lets nobody of the nodes' domain talk to anybody: what a domain with a data plane begins with, turned round.
+    /// Lets nobody of the nodes' domain talk to anybody, by an entry before all others.
     pub(crate) fn deny_everything(&self) {
         let file = self.directory.path().join("policy.toml");
         let template = |way: &str| {
             format!(
-                "[[enterprise.domain.{way}acltemplate]]\nname = \"Allow all {way}\"\nactive = true\ndefaultAllowIP = false\n"
+                "[[enterprise.domain.{way}acltemplate]]\nname = \"Nobody talks\"\nactive = true\npriority = 1\n\
+                 [[enterprise.domain.{way}acltemplate.{way}aclentrytemplate]]\ndescription = \"Nobody\"\npriority = 1\n\
+                 action = \"DROP\"\nDSCP = \"*\"\netherType = \"0x0800\"\nprotocol = \"ANY\"\nlocationType = \"ANY\"\n\
+                 networkType = \"ANY\"\n"
             )
         };
         let domain =
